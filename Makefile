@@ -1,0 +1,54 @@
+# make demo   sets up, trains a LeNet on Fashion-MNIST, prints its scores, draws its curves
+# make test   sets up, runs the tests
+# make check  format, lint, types
+# make prove  the slow proofs, on the real data sets
+# make bench  measures this machine
+#
+# Everything is installed into .venv, once: a second call costs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt
+
+.PHONY: setup demo test check prove bench clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/core
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "neocog needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "== making $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV) && touch $@
+
+$(VENV)/core: $(VENV)/python pyproject.toml constraints.txt
+	@echo "== installing neocog and what it needs (once; torch is the large one)"
+	@$(PIP) --editable . && touch $@
+
+$(VENV)/dev: $(VENV)/core
+	@echo "== installing what the tests need (once)"
+	@$(PIP) --editable '.[dev]'
+	@# torchvision is an oracle of the tests; with its dependencies it would pull another torch
+	@$(PIP) --no-deps torchvision && touch $@
+
+demo: $(VENV)/core
+	@echo "== training a LeNet on Fashion-MNIST"
+	@$(BIN)/neocog train lenet_relu fashion-mnist --or mnist --or digits
+
+test: $(VENV)/dev
+	@$(BIN)/python -m pytest -m 'not slow'
+
+check: $(VENV)/dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+prove: $(VENV)/dev
+	@$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/core
+	@$(BIN)/python -m benchmarks.training
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

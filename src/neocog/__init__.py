@@ -1,0 +1,70 @@
+"""neocog: the classic convolutional networks as their papers print them.
+
+    import neocog
+
+    net = neocog.create("lenet_relu")
+    data = neocog.load("fashion-mnist")
+    run = neocog.train(net, data, epochs=3)
+    run.plot()
+
+Names are loaded when they are first used: importing neocog imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neocog.api import Run, resume, train
+    from neocog.api import open_run as open
+    from neocog.data.dataset import Dataset, load
+    from neocog.errors import DataError, NeocogError, UsageError
+    from neocog.networks import NETWORKS, create, vgg
+    from neocog.recipe import Recipe
+
+__version__ = "0.1.0"
+__all__ = [
+    "NETWORKS",
+    "DataError",
+    "Dataset",
+    "NeocogError",
+    "Recipe",
+    "Run",
+    "UsageError",
+    "create",
+    "load",
+    "open",
+    "resume",
+    "train",
+    "vgg",
+]
+
+_HOMES = {
+    "NETWORKS": ("neocog.networks", "NETWORKS"),
+    "create": ("neocog.networks", "create"),
+    "vgg": ("neocog.networks", "vgg"),
+    "Dataset": ("neocog.data.dataset", "Dataset"),
+    "load": ("neocog.data.dataset", "load"),
+    "Recipe": ("neocog.recipe", "Recipe"),
+    "Run": ("neocog.api", "Run"),
+    "open": ("neocog.api", "open_run"),
+    "resume": ("neocog.api", "resume"),
+    "train": ("neocog.api", "train"),
+    "DataError": ("neocog.errors", "DataError"),
+    "NeocogError": ("neocog.errors", "NeocogError"),
+    "UsageError": ("neocog.errors", "UsageError"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'neocog' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,7 @@
+"""`python -m neocog`, the same as `neocog`."""
+
+import sys
+
+from neocog.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,248 @@
+"""What `import neocog` gives beside networks and data: train, resume, open, and a run in hand.
+
+The command line and a notebook go the same way: through here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from neocog import training
+from neocog.analysis.scores import summary
+from neocog.data.batches import to_input
+from neocog.data.dataset import Dataset, load
+from neocog.data.pictures import read
+from neocog.data.sources import canonical_name
+from neocog.errors import DataError, UsageError
+from neocog.networks import create
+from neocog.networks import find as find_network
+from neocog.progress import Notebook, Terminal, Watcher, in_notebook, watched
+from neocog.recipe import Recipe
+from neocog.recipes import default_for
+from neocog.recipes import find as find_recipe
+from neocog.records import Epoch
+from neocog.report import curves
+from neocog.run import RunFolder
+
+
+class Run:
+    """A run folder in hand: its history, its scores, its network."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.folder.recipe
+
+    @property
+    def history(self) -> list[Epoch]:
+        return self.folder.history
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `neocog eval --json` prints: test and validation scores, time, speed."""
+        return summary(self.folder)
+
+    def network(self) -> nn.Sequential:
+        """The network with the weights that were scored, in eval mode."""
+        network = self.folder.new_network()
+        self.folder.load_weights(network)
+        return network.eval()
+
+    def plot(self) -> Figure:
+        """Loss and accuracy of training and validation by epoch, in one figure."""
+        title = (
+            f"{self.folder.network_name} on {self.folder.data['name']}, recipe {self.recipe.name}"
+        )
+        return curves.figure(self.history, title=title)
+
+    def save_plot(self) -> Path:
+        """The same as curves.png in the run folder; gives its path."""
+        path = self.path / "curves.png"
+        content = curves.png(self.plot(), dpi=150)
+        self.folder.write("curves.png", lambda file: file.write(content))
+        return path
+
+    def predict(self, *files: str | Path) -> list[dict[str, Any]]:
+        """[{"file", "ranked": [{"class", "probability"}, ...]}], the likeliest class first.
+
+        Every file is read before the first is classified, so a wrong one is said at once.
+        """
+        spec, network = self.folder.spec, self.network()
+        pictures = [read(Path(file), 1 if spec.channels == 1 else 3) for file in files]
+        answers = []
+        for file, pixels in zip(files, pictures, strict=True):
+            with torch.inference_mode():
+                chances = network(to_input(pixels[None], spec))[0].softmax(0)
+            order = chances.argsort(descending=True).tolist()
+            ranked = [{"class": spec.classes[k], "probability": float(chances[k])} for k in order]
+            answers.append({"file": str(file), "ranked": ranked})
+        return answers
+
+
+def train(
+    network: nn.Module | str,
+    data: Dataset | str | Sequence[str],
+    *,
+    recipe: Recipe | str | None = None,
+    epochs: int | None = None,
+    changes: dict[str, Any] | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    from_dir: str | Path | None = None,
+    watcher: Watcher | None = None,
+    tell: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> Run:
+    """Train a network and give its run.
+
+    `network`: a name, or an nn.Module (its weights are trained in place). `data`: a name, names
+    of which the first that can be had is taken, or a `Dataset`. `recipe`: a Recipe, its name, or
+    None for the network's own; `epochs` and `changes` ({"lr": 0.05}) alter it. `out` is the run
+    folder, else one is made in runs/. Progress goes to stderr, or into the notebook's cell;
+    `watcher`, `tell` and `progress` replace that. Ctrl-C saves and raises `Interrupted`.
+    """
+    say = tell or _to_stderr
+    chosen = _recipe(network, data, recipe)
+    chosen = chosen.changed({**(changes or {}), **({} if epochs is None else {"epochs": epochs})})
+    dataset = _dataset(data, chosen, from_dir=from_dir, tell=say, progress=progress)
+    if isinstance(network, str):
+        network = create(
+            network,
+            num_classes=len(dataset.classes),
+            in_channels=dataset.channels,
+            seed=chosen.seed,
+        )
+    job = training.begin(
+        network, dataset, recipe=chosen, out=None if out is None else Path(out), device=device
+    )
+    return _go(job, say, watcher)
+
+
+def resume(
+    path: str | Path,
+    *,
+    network: nn.Module | None = None,
+    data: Dataset | None = None,
+    device: str = "auto",
+    watcher: Watcher | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Run:
+    """Go on with a run that was stopped, to the weights it would have reached.
+
+    A network that is not neocog's, and a data set that was not had by name, must be given again.
+    """
+    job = training.resume(RunFolder.open(path), network=network, dataset=data, device=device)
+    return _go(job, tell or _to_stderr, watcher)
+
+
+def open_run(path: str | Path) -> Run:
+    """A run that exists; `neocog.open` in Python."""
+    return Run(RunFolder.open(path))
+
+
+def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None) -> Run:
+    for line in _about(job):
+        tell(line)
+    name = f"{job.folder.network_name} on {job.dataset.name}"
+    seen = watcher or _watcher(job.recipe.epochs, name)
+    said = False
+    for fact in watched(training.run(job), seen):
+        if isinstance(fact, Epoch) and not said:
+            note = training.not_started(fact, len(job.dataset.classes))
+            said = note is not None
+            if note:
+                tell(note)
+    run = Run(job.folder)
+    run.save_plot()
+    return run
+
+
+def _watcher(epochs: int, title: str) -> Watcher:
+    return Notebook(epochs, title=title) if in_notebook() else Terminal(sys.stderr, epochs)
+
+
+def _about(job: training.Job) -> list[str]:
+    """What is about to happen, in a few lines."""
+    data, recipe, spec, hardware = job.dataset, job.recipe, job.spec, job.hardware
+    weights = sum(w.numel() for w in job.network.parameters())
+    size = f"{spec.channels}x{spec.size[0]}x{spec.size[1]}"
+    have = "x".join(str(n) for n in data.train.images.shape[1:])
+    fitted = "" if have == size else f", from {have} ({spec.placing})"
+    begun = job.training.epoch + job.training.step
+    where = f"epoch {job.training.epoch + 1}, step {job.training.step + 1}"
+    return [
+        f"data     {data.name}: {len(data.train):,} pictures to train on, {len(data.val):,} to "
+        f"validate, {len(data.test):,} to test ({data.origin})",
+        f"network  {job.folder.network_name}: {weights:,} weights, input {size}{fitted}",
+        f"recipe   {recipe.name}: {recipe.epochs} epochs of batch {recipe.batch_size}, "
+        f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, seed {recipe.seed}",
+        f"machine  {hardware.name}: {hardware.device}, {hardware.threads} threads, "
+        f"{hardware.precision}",
+        f"run      {job.folder.path}" + (f", from {where}" if begun else ""),
+    ]
+
+
+def _recipe(network: nn.Module | str, data: object, recipe: Recipe | str | None) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe is not None:
+        return find_recipe(recipe)
+    if isinstance(network, str):
+        variant = find_network(network)
+        return default_for(variant.name, max(variant.input[1:]))
+    made = getattr(network, "made", None)
+    if made is not None:
+        return default_for(made.name, max(made.input[1:]))
+    side = max(data.train.images.shape[2:]) if isinstance(data, Dataset) else 0
+    return default_for(type(network).__name__, side)
+
+
+def _dataset(
+    data: Dataset | str | Sequence[str],
+    recipe: Recipe,
+    *,
+    from_dir: str | Path | None,
+    tell: Callable[[str], None],
+    progress: Callable[[str, int, int | None], None] | None,
+) -> Dataset:
+    """The data set itself, or the first of the names that can be had."""
+    if isinstance(data, Dataset):
+        return data
+    names = [data] if isinstance(data, str) else list(data)
+    for name in names:
+        canonical_name(name)  # a wrong one is said before the first is fetched
+    for place, name in enumerate(names):
+        try:
+            return load(
+                name,
+                validation=recipe.validation,
+                seed=recipe.seed,
+                from_dir=from_dir,
+                tell=tell,
+                progress=progress,
+            )
+        except DataError as error:
+            if place + 1 == len(names):
+                raise
+            tell(f"{error}\n{name} cannot be had here; taking {names[place + 1]} instead")
+    raise UsageError("no data set was named")
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line + "\n")

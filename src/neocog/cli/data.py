@@ -1,0 +1,95 @@
+"""`neocog data`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from neocog.cli.output import Transfers, emit, table, tell
+from neocog.data import sources
+from neocog.errors import UsageError
+
+
+def list_sets(options: argparse.Namespace) -> None:
+    rows, facts = [], []
+    for source in sources.SOURCES.values():
+        at = sources.available(source.name)
+        size = (source.channels, *source.size)
+        facts.append(
+            {
+                "name": source.name,
+                "title": source.title,
+                "classes": list(source.classes),
+                "size": list(size),
+                "train": source.train_count,
+                "test": source.test_count,
+                "at": at,
+            }
+        )
+        rows.append(
+            [
+                source.name,
+                str(len(source.classes)),
+                "x".join(str(side) for side in size),
+                f"{source.train_count:,}",
+                f"{source.test_count:,}",
+                at or f"not here yet: neocog data get {source.name}",
+            ]
+        )
+    if options.json:
+        emit(facts)
+        return
+    print(table(["data set", "classes", "size", "train", "test", "where"], rows, right=(1, 3, 4)))
+
+
+def get(options: argparse.Namespace) -> None:
+    loaded = sources.load(
+        options.name,
+        from_dir=_folder(options.from_dir),
+        tell=tell,
+        progress=Transfers(sys.stderr),
+    )
+    fact = {
+        "name": loaded.source.name,
+        "train": len(loaded.train.labels),
+        "test": len(loaded.test.labels),
+        "origin": loaded.origin,
+        "fingerprint": loaded.fingerprint,
+    }
+    if options.json:
+        emit(fact)
+        return
+    print(
+        f"{fact['name']}: {fact['train']:,} pictures to train on, {fact['test']:,} to test, "
+        f"content checked ({fact['origin']})"
+    )
+
+
+def look(options: argparse.Namespace) -> None:
+    from neocog.data.dataset import load
+    from neocog.report import sheet
+
+    name = sources.canonical_name(options.name)
+    out = Path(options.out) if options.out else _unused(name)
+    if out.suffix.lower() not in (".png", ".svg", ".pdf", ".jpg"):
+        raise UsageError(f"--out {out}: the sheet is written as .png, .svg, .pdf or .jpg")
+    data = load(name, from_dir=options.from_dir, tell=tell, progress=Transfers(sys.stderr))
+    try:
+        sheet.figure(data.train, data.classes, seed=options.seed).savefig(out, dpi=120)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+    if options.json:
+        emit({"file": str(out), "data": name, "classes": list(data.classes)})
+    else:
+        print(f"{out}: pictures of {name}, a class a row")
+
+
+def _folder(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _unused(name: str) -> Path:
+    """A file of that name that is not there yet: nobody's picture is written over unasked."""
+    tried = (Path(f"{name}{suffix}.png") for suffix in ("", *(f"-{n}" for n in range(2, 10_000))))
+    return next(path for path in tried if not path.exists())

@@ -1,0 +1,170 @@
+"""`neocog`: the parser. Commands are imported when one is called, so `--help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from neocog import __version__
+from neocog.errors import NeocogError, UsageError
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+ABOUT = """\
+The classic convolutional networks as their papers print them, trained from one command.
+
+  neocog nets                               every network, one a line
+  neocog nets alexnet                       one network, layer by layer
+  neocog train lenet_relu fashion-mnist     train, score, and keep it all in runs/
+  neocog predict RUN picture.png            what a trained network says of a picture
+"""
+EXIT_CODES = "exit codes: 0 done, 1 a failure that the message explains, 2 wrong usage, \
+130 interrupted"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code comes back. Messages go to stderr, results to stdout."""
+    options = parser().parse_args(arguments)
+    try:
+        module, function = options.call.split(":")
+        call: Callable[[argparse.Namespace], None]
+        call = getattr(importlib.import_module(f"neocog.cli.{module}"), function)
+        call(options)
+    except UsageError as error:
+        return _failed(error, WRONG_USAGE)
+    except NeocogError as error:
+        return _failed(error, FAILED)
+    except KeyboardInterrupt as interrupt:
+        _say_interrupted(str(interrupt))
+        return INTERRUPTED
+    except BrokenPipeError:  # `neocog nets | head`: whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return DONE
+
+
+def _failed(error: Exception, code: int) -> int:
+    print(f"neocog: {error}", file=sys.stderr)
+    return code
+
+
+def _say_interrupted(go_on: str) -> None:
+    if go_on:
+        print(f"\nstopped and saved. Go on with: {go_on}", file=sys.stderr)
+    else:
+        print("\nstopped", file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="neocog",
+        description=ABOUT,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"neocog {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _nets(commands)
+    _data(commands)
+    _train(commands)
+    _resume(commands)
+    _eval(commands)
+    _predict(commands)
+    return top
+
+
+def _command(commands: Commands, name: str, call: str, *, about: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+    command.add_argument("--json", action="store_true", help="one JSON value on stdout")
+    command.set_defaults(call=call)
+    return command
+
+
+def _nets(commands: Commands) -> None:
+    nets = _command(
+        commands, "nets", "nets:nets", about="list the networks, or show one layer by layer"
+    )
+    nets.add_argument("name", nargs="?", metavar="NAME", help="a network, such as alexnet")
+
+
+def _data(commands: Commands) -> None:
+    about = "list, get and look at data sets"
+    data = commands.add_parser("data", help=about, description="List, get and look at data sets.")
+    kinds = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(kinds, "list", "data:list_sets", about="list the data sets and where each is at hand")
+    get = _command(kinds, "get", "data:get", about="get a data set into the cache")
+    look = _command(kinds, "look", "data:look", about="draw a sheet of sample pictures")
+    look.add_argument("--out", metavar="FILE", help="where to write the sheet (default NAME.png)")
+    look.add_argument("--seed", type=int, default=0, metavar="N", help="which pictures are drawn")
+    for command in (get, look):
+        command.add_argument("name", metavar="NAME", help="a data set, such as mnist")
+        _from(command)
+
+
+def _train(commands: Commands) -> None:
+    train = _command(commands, "train", "train:train", about="train a network on a data set")
+    train.add_argument("network", metavar="NETWORK", help="`neocog nets` lists them")
+    train.add_argument("data", metavar="DATA", help="`neocog data list` lists them")
+    train.add_argument(
+        "--or",
+        dest="instead",
+        action="append",
+        default=[],
+        metavar="DATA",
+        help="a data set to take where the one before cannot be had; may be given again",
+    )
+    train.add_argument("--recipe", metavar="NAME", help="how to train (default: the network's own)")
+    train.add_argument("--epochs", metavar="N", help="passes over the training pictures")
+    train.add_argument("--batch-size", metavar="N", help="pictures a step")
+    train.add_argument("--lr", metavar="RATE", help="learning rate")
+    train.add_argument("--seed", metavar="N", help="what chance follows from")
+    train.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change any field of the recipe; may be given again",
+    )
+    train.add_argument("--out", metavar="RUN", help="the run folder (default: a new one in runs/)")
+    _device(train)
+    _from(train)
+
+
+def _resume(commands: Commands) -> None:
+    resume = _command(commands, "resume", "train:resume", about="go on with a run that was stopped")
+    resume.add_argument("run", metavar="RUN", help="its run folder")
+    _device(resume)
+
+
+def _eval(commands: Commands) -> None:
+    evaluate = _command(commands, "eval", "eval:evaluate", about="show the scores of runs")
+    evaluate.add_argument("runs", metavar="RUN", nargs="+", help="a run folder")
+
+
+def _predict(commands: Commands) -> None:
+    predict = _command(commands, "predict", "predict:predict", about="say what pictures show")
+    predict.add_argument("run", metavar="RUN", help="the run folder of a trained network")
+    predict.add_argument("files", metavar="FILE", nargs="+", help="a picture")
+
+
+def _device(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps"
+    )
+
+
+def _from(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--from",
+        dest="from_dir",
+        metavar="DIR",
+        help="a folder that has the data set's official files (or set NEOCOG_DATA)",
+    )

@@ -1,0 +1,71 @@
+"""How results and messages look."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import IO, Any
+
+from neocog.progress import duration
+
+
+def tell(line: str) -> None:
+    """A message for people, on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def emit(value: object) -> None:
+    """One JSON value on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> str:
+    """Columns as wide as they need; those numbered in `right` end flush."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = []
+    for row in [head, ["-" * width for width in widths], *rows]:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def score_lines(scores: dict[str, Any]) -> list[str]:
+    """The scores of a run, a split a line."""
+    lines = [
+        f"{scores['network']} on {scores['data']}: {scores['epochs']} epochs in "
+        f"{duration(scores['seconds'])}, {scores['images_per_second']:,.0f} images/s"
+    ]
+    for split in ("test", "validation"):
+        said = scores[split]
+        if said is not None:
+            top5 = "" if said["top5"] is None else f"   top-5 {said['top5']:.2%}"
+            lines.append(
+                f"{split:<11} top-1 {said['top1']:.2%}{top5}   loss {said['loss']:.4f}"
+                f"   {said['n']:,} pictures"
+            )
+    return lines
+
+
+class Transfers:
+    """Shows a transfer as it goes: a live line on a terminal, else a line every few seconds."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream, self.live, self._last = stream, stream.isatty(), time.monotonic()
+
+    def __call__(self, label: str, done: int, total: int | None) -> None:
+        complete = total is not None and done >= total
+        if time.monotonic() - self._last < (0.2 if self.live else 5.0) and not complete:
+            return
+        self._last = time.monotonic()
+        share = f" of {total / 1e6:,.1f}" if total else ""
+        text = f"{label}: {done / 1e6:,.1f}{share} MB"
+        if self.live:
+            self.stream.write("\r\x1b[K" + text + ("\n" if complete else ""))
+        else:
+            self.stream.write(text + "\n")
+        self.stream.flush()

@@ -1,0 +1,63 @@
+"""`neocog train` and `neocog resume`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from neocog import api
+from neocog.cli.output import Transfers, emit, score_lines, tell
+from neocog.errors import UsageError
+
+
+def train(options: argparse.Namespace) -> None:
+    run = api.train(
+        options.network,
+        [options.data, *options.instead],
+        recipe=options.recipe,
+        changes=_changes(options),
+        out=options.out,
+        device=options.device,
+        from_dir=options.from_dir,
+        tell=tell,
+        progress=Transfers(sys.stderr),
+    )
+    _report(run, as_json=options.json)
+
+
+def resume(options: argparse.Namespace) -> None:
+    _report(api.resume(options.run, device=options.device, tell=tell), as_json=options.json)
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for text in options.changes:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text}: write FIELD=VALUE, such as --set lr=0.05")
+        changes[name.strip().replace("-", "_")] = value
+    for name in ("epochs", "batch_size", "lr", "seed"):
+        value = getattr(options, name)
+        if value is not None:
+            changes[name] = value
+    return changes
+
+
+def _report(run: api.Run, *, as_json: bool) -> None:
+    scores = run.scores
+    if as_json:
+        emit(scores)
+        return
+    for line in score_lines(scores):
+        print(line)
+    print(f"run         {run.path}")
+    print(f"curves      {run.path / 'curves.png'}")
+    print(f"next        neocog predict {_quoted(run.path)} PICTURE.png")
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

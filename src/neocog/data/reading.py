@@ -1,0 +1,126 @@
+"""Bytes from files that may be damaged or hostile: never more memory than a stated bound."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import IO, cast
+
+from neocog.errors import DataError
+
+MIB = 1 << 20
+LARGEST_FILE = 1024 * MIB  # the largest official file, CIFAR-100's training batch, has 148 MiB
+LARGEST_ARCHIVE = 512 * MIB  # unpacked; the official ones have about 180 MiB
+MOST_MEMBERS = 10_000
+
+
+def damaged(
+    where: str | Path, found: str, expected: str, *, advice: str = "Get the file again."
+) -> DataError:
+    """The error for a file that is not what it should be; `where` starts with its path."""
+    return DataError(f"{where}: found {found}, expected {expected}. {advice}")
+
+
+def unreadable(path: Path, error: OSError) -> DataError:
+    """The error for a file that the system will not let us read."""
+    return DataError(f"{path}: cannot be read ({error.strerror or error}). Check its permissions.")
+
+
+@contextlib.contextmanager
+def open_content(path: Path) -> Iterator[IO[bytes]]:
+    """The content of a regular file, gunzipped when its first bytes (not its name) say gzip.
+
+    Raises DataError, naming the path, for whatever goes wrong while it is open.
+    """
+    if not path.is_file():
+        raise damaged(path, "no regular file", "a data file", advice="Check the path.")
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if not packed:
+                yield raw
+                return
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield cast(IO[bytes], unpacked)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise damaged(path, f"broken gzip ({error})", "a whole .gz file") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def read_up_to(stream: IO[bytes], limit: int) -> bytearray:
+    """At most `limit` bytes. Memory grows with what arrives, not with what a header claims."""
+    content = bytearray()
+    while chunk := stream.read(min(4 * MIB, limit - len(content))):
+        content += chunk
+    return content
+
+
+def read_whole(path: Path) -> bytes:
+    """A whole regular file, not gunzipped; DataError above LARGEST_FILE."""
+    if not path.is_file():
+        raise damaged(path, "no regular file", "a data file", advice="Check the path.")
+    try:
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise damaged(path, f"{size:,} bytes", f"at most {LARGEST_FILE:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to give more than `limit` bytes: what a gzip bomb runs into."""
+
+    def __init__(self, stream: IO[bytes], limit: int, where: Path) -> None:
+        self.stream, self.left, self.limit, self.where = stream, limit, limit, where
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self.stream.read(min(size, self.left + 1) if size >= 0 else self.left + 1)
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise damaged(self.where, f"more than {self.limit:,} bytes unpacked", "less")
+        return chunk
+
+
+def read_members(
+    path: Path, wanted: Collection[str], *, limit: int = LARGEST_ARCHIVE
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of the wanted regular files in a .tar or .tar.gz, in its order.
+
+    Nothing is extracted by path: other members, links and devices are passed over. The archive is
+    read as a stream, at most `limit` bytes and MOST_MEMBERS members of it; it ends when all
+    the wanted files were seen. DataError, naming the path, for whatever is wrong with it.
+    """
+    missing = set(wanted)
+    with open_content(path) as content:
+        stream: IO[bytes] = _Bounded(content, limit, path)  # type: ignore[assignment]
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for count, member in enumerate(archive):
+                    if count >= MOST_MEMBERS:
+                        raise damaged(path, f"over {MOST_MEMBERS:,} members", "fewer")
+                    name = member.name.removeprefix("./")
+                    if name not in missing or not member.isreg() or member.issparse():
+                        continue
+                    missing.remove(name)
+                    yield name, _member(archive, member)
+                    if not missing:
+                        return
+        except (DataError, OSError, EOFError, zlib.error):
+            raise  # open_content knows these
+        except Exception as error:  # tarfile answers damage with many kinds of exception
+            raise damaged(path, f"no readable tar archive ({error})", "a .tar.gz") from error
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = archive.extractfile(member)
+    data = content.read() if content else b""
+    if len(data) != member.size:
+        raise EOFError(f"{member.name} ends after {len(data):,} of {member.size:,} bytes")
+    return data

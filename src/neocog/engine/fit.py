@@ -1,0 +1,201 @@
+"""The training loop, whole: a generator of facts.
+
+    for fact in fit(training, batches, val, spec, recipe):
+        ...  # a Step after each step, an Epoch after each epoch
+
+Whoever wants a progress bar, a file or an early stop writes it around the generator. Between
+two facts `training` is complete: saved there and loaded again, it goes on to the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from neocog.data.batches import TrainingBatches, derived_seed
+from neocog.data.dataset import Split
+from neocog.engine.evaluate import predictions
+from neocog.engine.losses import loss_of
+from neocog.engine.optimizers import DiagonalLM, optimizer_for
+from neocog.engine.schedules import learning_rate
+from neocog.errors import NeocogError
+from neocog.recipe import Recipe
+from neocog.records import Epoch, Predictions, Step
+
+CURVATURE_PICTURES = 500  # LeCun et al. 1998, section III.B
+CURVATURE_STEPS = 500  # between estimates while lr warms up, see recipes/lenet5_1998.py
+LOOK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits
+
+
+class DivergedError(NeocogError):
+    """The loss stopped being a finite number."""
+
+
+@dataclass(eq=False)
+class Training:
+    """All that changes while training: what a checkpoint holds."""
+
+    network: nn.Module
+    optimizer: Optimizer
+    epoch: int = 0  # the one under way
+    step: int = 0  # steps done in it
+    pictures: int = 0  # seen in it
+    seconds: float = 0.0  # spent in its steps
+    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
+    correct: Tensor = field(default_factory=lambda: torch.zeros(()))
+    history: list[Epoch] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, network: nn.Module, recipe: Recipe) -> Training:
+        return cls(network, optimizer_for(network, recipe))
+
+    def state(self) -> dict[str, Any]:
+        """Everything as tensors and plain values, for `restore`."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "pictures": self.pictures,
+            "seconds": self.seconds,
+            "loss_sum": self.loss_sum.cpu(),
+            "correct": self.correct.cpu(),
+            "history": [epoch.to_json() for epoch in self.history],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.pictures, self.seconds = state["pictures"], state["seconds"]
+        self.loss_sum, self.correct = state["loss_sum"], state["correct"]
+        self.history = [Epoch.from_json(epoch) for epoch in state["history"]]
+
+
+def fit(
+    training: Training, batches: TrainingBatches, val: Split, *, recipe: Recipe
+) -> Iterator[Step | Epoch]:
+    """Train from where `training` stands to the end of the recipe.
+
+    Raises `DivergedError` at the first loss that is not finite. torch's global generator is
+    set before each step, for dropout, and put back at the end.
+    """
+    network, optimizer, loss_of_batch = training.network, training.optimizer, loss_of(recipe)
+    device = next(network.parameters()).device
+    generator_before = torch.get_rng_state()
+    try:
+        for epoch in range(training.epoch, recipe.epochs):
+            network.train()
+            if training.step == 0:
+                _begin_epoch(training, device)
+            rate, clock = recipe.lr, time.perf_counter()
+            for images, labels in batches.epoch(epoch, start=training.step):
+                _estimate_curvature(training, batches, recipe)
+                torch.manual_seed(derived_seed(recipe.seed, "dropout", epoch, training.step))
+                at = epoch + (training.step + 0.5) / len(batches)  # the middle of the step
+                rate = learning_rate(recipe, at, training.history)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+
+                labels = labels.to(device)
+                logits = network(images.to(device))
+                loss = loss_of_batch(logits, labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+                training.step += 1
+                training.pictures += len(labels)
+                with torch.no_grad():
+                    training.loss_sum = training.loss_sum + loss.detach() * len(labels)
+                    training.correct = training.correct + (logits.argmax(1) == labels).sum()
+                if device.type == "cpu" or training.step % LOOK_EVERY == 0:
+                    _check_finite(training, rate)
+                now = time.perf_counter()
+                training.seconds += now - clock
+                yield _step(training, len(batches), rate)
+                clock = time.perf_counter()
+            _check_finite(training, rate)
+
+            clock = time.perf_counter()
+            said = predictions(network, val, batches.spec) if len(val) else None
+            fact = _epoch(training, said, rate, time.perf_counter() - clock)
+            training.history.append(fact)
+            training.epoch, training.step = epoch + 1, 0
+            yield fact
+    finally:
+        torch.set_rng_state(generator_before)
+
+
+def _begin_epoch(training: Training, device: torch.device) -> None:
+    training.pictures, training.seconds = 0, 0.0
+    training.loss_sum = torch.zeros((), device=device)
+    training.correct = torch.zeros((), device=device)
+
+
+def _estimate_curvature(training: Training, batches: TrainingBatches, recipe: Recipe) -> None:
+    """For diagonal-lm: before each pass, and again and again while lr warms up."""
+    warming = training.epoch + training.step / len(batches) < recipe.warmup
+    if training.step and not (warming and training.step % CURVATURE_STEPS == 0):
+        return
+    if isinstance(training.optimizer, DiagonalLM):
+        place = (batches.seed, "curvature", training.epoch, training.step)
+        device = next(training.network.parameters()).device
+        images = batches.sample(CURVATURE_PICTURES, seed=derived_seed(*place))
+        training.optimizer.estimate(
+            training.network,
+            images.to(device),
+            generator=Generator().manual_seed(derived_seed(*place, "signs")),
+        )
+
+
+def _check_finite(training: Training, rate: float) -> None:
+    if math.isfinite(float(training.loss_sum)):
+        return
+    raise DivergedError(
+        f"the loss is {float(training.loss_sum):g} in step {training.step} of epoch "
+        f"{training.epoch + 1}, at lr {rate:g}: training has diverged. Try a smaller lr "
+        f"(--lr {rate / 3:.2g}), a warm-up (--set warmup=1), or a network with batch norm"
+    )
+
+
+def _step(training: Training, steps: int, rate: float) -> Step:
+    return Step(
+        epoch=training.epoch,
+        step=training.step,
+        steps=steps,
+        pictures=training.pictures,
+        lr=rate,
+        seconds=training.seconds,
+        loss_sum=training.loss_sum,
+        correct=training.correct,
+    )
+
+
+def _epoch(training: Training, said: Predictions | None, rate: float, val_seconds: float) -> Epoch:
+    seen = max(training.pictures, 1)
+    val_loss = val_accuracy = None
+    if said is not None:
+        logits, labels = torch.from_numpy(said.logits), torch.from_numpy(said.labels)
+        val_loss = float(F.cross_entropy(logits, labels))
+        val_accuracy = float((logits.argmax(1) == labels).float().mean())
+    earlier = [e.val_accuracy for e in training.history if e.val_accuracy is not None]
+    return Epoch(
+        epoch=training.epoch,
+        lr=rate,
+        train_loss=float(training.loss_sum) / seen,
+        train_accuracy=float(training.correct) / seen,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        seconds=training.seconds + val_seconds,
+        images_per_second=seen / max(training.seconds, 1e-9),
+        best=val_accuracy is None or val_accuracy > max(earlier, default=-1.0),
+    )

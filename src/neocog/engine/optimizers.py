@@ -1,0 +1,91 @@
+"""The optimizers that recipes name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from neocog.errors import UsageError
+from neocog.recipe import Recipe
+
+
+def optimizer_for(network: nn.Module, recipe: Recipe) -> Optimizer:
+    """A fresh optimizer over the weights of a network that are trained."""
+    weights = [w for w in network.parameters() if w.requires_grad]
+    if not weights:
+        raise UsageError("the network has no weights to train")
+    if recipe.optimizer == "diagonal-lm":
+        return DiagonalLM(weights, lr=recipe.lr)
+    spared = [] if recipe.decay_biases else [w for w in weights if w.ndim < 2]
+    decayed = weights if recipe.decay_biases else [w for w in weights if w.ndim >= 2]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    return SGD(
+        [group for group in groups if group["params"]],
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+    )
+
+
+class DiagonalLM(Optimizer):
+    """Stochastic diagonal Levenberg-Marquardt: each weight has the rate lr / (mu + h).
+
+    LeCun et al. 1998, section III.B and appendix C. h is the diagonal of the Gauss-Newton
+    matrix, from `estimate`; before the first estimate it is 0.
+    """
+
+    def __init__(self, weights: list[nn.Parameter], *, lr: float, mu: float = 0.02) -> None:
+        super().__init__(weights, {"lr": lr, "mu": mu})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        assert closure is None
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    rate = self._state(weight)["curvature"].add(group["mu"]).reciprocal_()
+                    weight.addcmul_(weight.grad, rate, value=-group["lr"])
+
+    def estimate(self, network: nn.Module, images: Tensor, *, generator: Generator) -> None:
+        """Set h from pictures (N, C, H, W), one at a time, for a head of squared distances.
+
+        The penalty of a class is |x - code|^2, x being what the last layer but one puts out, so
+        its Gauss-Newton diagonal is 2 sum_j (dx_j / dw)^2. With v drawn from +-1, the square
+        of d(v x)/dw has that sum as its mean, at the price of one backward pass a picture.
+        """
+        body = _before_distances(network)
+        weights = [w for group in self.param_groups for w in group["params"]]
+        totals = [torch.zeros_like(weight) for weight in weights]
+        for image in images.split(1):
+            x = body(image)
+            signs = torch.randint(0, 2, x.shape, generator=generator).to(x) * 2 - 1
+            slopes = torch.autograd.grad((signs * x).sum(), weights)
+            torch._foreach_addcmul_(totals, slopes, slopes, value=2 / len(images))
+        for weight, total in zip(weights, totals, strict=True):
+            self._state(weight)["curvature"] = total
+
+    def _state(self, weight: Tensor) -> dict[str, Any]:
+        state: dict[str, Any] = self.state[weight]
+        if "curvature" not in state:
+            state["curvature"] = torch.zeros_like(weight)
+        return state
+
+
+def _before_distances(network: nn.Module) -> nn.Sequential:
+    """The network without its last layer, which must measure distances from codes."""
+    head = getattr(network, "head", None)
+    if isinstance(network, nn.Sequential) and isinstance(head, nn.Sequential):
+        layers = [*list(network.children())[:-1], *head.children()]
+        if hasattr(layers[-1], "codes"):
+            return nn.Sequential(*layers[:-1])
+    raise UsageError(
+        "recipe field optimizer: diagonal-lm needs a network that ends in squared distances, "
+        "as lenet5 does; use sgd"
+    )

@@ -1,0 +1,57 @@
+"""The learning rate over time: pure functions of the recipe, the place in it, and the history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from neocog.recipe import Recipe
+from neocog.records import Epoch
+
+
+def learning_rate(recipe: Recipe, at: float, history: Sequence[Epoch]) -> float:
+    """The rate `at` so many epochs (a fraction while inside one), after the epochs in `history`."""
+    if at < recipe.warmup:
+        return recipe.lr * at / recipe.warmup
+    return recipe.lr * factor(recipe, at, history)
+
+
+def factor(recipe: Recipe, at: float, history: Sequence[Epoch]) -> float:
+    """What the schedule multiplies lr by."""
+    past = (at - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)  # 0 to 1
+    match recipe.schedule:
+        case "step":
+            return float(recipe.drop ** (int(at) // recipe.every))
+        case "multistep":
+            return _multistep(recipe, int(at))
+        case "plateau":
+            return float(recipe.drop ** plateau_drops(recipe, history))
+        case "cosine":
+            return recipe.end + (1 - recipe.end) * (1 + math.cos(math.pi * past)) / 2
+        case "linear":
+            return recipe.end + (1 - recipe.end) * (1 - past)
+    return 1.0
+
+
+def _multistep(recipe: Recipe, epoch: int) -> float:
+    passed = sum(epoch >= milestone for milestone in recipe.milestones)
+    if passed and recipe.factors:
+        return recipe.factors[passed - 1]
+    return float(recipe.drop**passed)
+
+
+def plateau_drops(recipe: Recipe, history: Sequence[Epoch]) -> int:
+    """How often lr has dropped: each time validation error has not fallen for `patience` epochs.
+
+    Without a validation split the training error stands in.
+    """
+    drops, best, waited = 0, math.inf, 0
+    for epoch in history:
+        accuracy = epoch.train_accuracy if epoch.val_accuracy is None else epoch.val_accuracy
+        if 1 - accuracy < best:
+            best, waited = 1 - accuracy, 0
+        else:
+            waited += 1
+        if waited >= recipe.patience:
+            drops, waited = drops + 1, 0
+    return min(drops, recipe.drops)

@@ -1,0 +1,223 @@
+"""A recipe: everything that decides the outcome of a run, as one frozen, flat, checked value.
+
+What only changes how fast a run goes (device, threads, layout, precision) is not in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from neocog.errors import UsageError, unknown
+
+OPTIMIZERS = ("sgd", "diagonal-lm")
+SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine", "linear")
+LOSSES = ("cross-entropy", "lenet5-map")
+PIXELS = ("standard", "unit", "lenet5")
+PLACINGS = ("resize", "pad")
+SELECTIONS = ("best", "last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained. Made with a wrong value, it raises `UsageError` naming the field.
+
+    Fields of the schedule are read by `engine.schedules`, those of the pictures by `data`.
+    """
+
+    name: str = "custom"
+
+    epochs: int = 10  # passes over the training split
+    batch_size: int = 128
+    seed: int = 0  # initial weights, split, order, augmentation and dropout follow from it
+
+    optimizer: str = "sgd"  # "sgd", or "diagonal-lm": LeNet-5's per-weight rates
+    lr: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    decay_biases: bool = True  # False: weight decay spares biases and batch-norm scales
+
+    schedule: str = "constant"
+    warmup: float = 0.0  # epochs of linear rise from 0 to lr
+    every: int = 10  # step: epochs between drops
+    milestones: tuple[int, ...] = ()  # multistep: epochs (from 0) that begin with a new rate
+    factors: tuple[float, ...] = ()  # multistep: lr times this from each milestone; () drops
+    patience: int = 3  # plateau: epochs without a better validation error before a drop
+    drops: int = 3  # plateau: how many drops at most
+    drop: float = 0.1  # step, multistep, plateau: what a drop multiplies lr by
+    end: float = 0.0  # cosine, linear: lr reaches this fraction of itself
+
+    loss: str = "cross-entropy"
+    label_smoothing: float = 0.0
+
+    pixels: str = "standard"  # standard: (x - mean) / std; unit: 0 to 1; lenet5: -0.1 to 1.175
+    placing: str = "resize"  # how a picture of another size meets the input: resize, or pad
+    resize: int = 0  # shorter side before cropping to the input, in pixels; 0: the input's size
+    mirror: bool = False  # half of the pictures left to right, where labels survive it
+    shift: int = 0  # translate by up to so many pixels, black coming in
+    pca_noise: float = 0.0  # sigma of AlexNet's colour noise
+
+    validation: float = 0.1  # fraction of the training split held out, stratified
+    select: str = "best"  # weights scored at the end: best validation epoch, or last
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field.name, getattr(self, field.name))
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown(f"{name} (of a recipe)", getattr(self, name), choices)
+        for name, (low, high, open_low) in _RANGES.items():
+            _check_range(name, getattr(self, name), low, high, open_low)
+        _check_milestones(self.milestones, self.factors, self.schedule)
+        if self.nesterov and self.momentum == 0:
+            raise UsageError("recipe field nesterov: true needs momentum above 0")
+
+    def changed(self, changes: dict[str, Any]) -> Recipe:
+        """The recipe with some fields changed; a text is read as the field's type.
+
+        `recipe.changed({"lr": 0.05})` and `recipe.changed({"lr": "0.05"})` are the same.
+        """
+        values = {name: parse(name, value) for name, value in changes.items()}
+        return dataclasses.replace(self, **values)
+
+    def to_json(self) -> dict[str, Any]:
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Recipe:
+        return cls().changed(values)
+
+
+_TYPES: dict[str, Any] = get_type_hints(Recipe)
+_CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "loss": LOSSES,
+    "pixels": PIXELS,
+    "placing": PLACINGS,
+    "select": SELECTIONS,
+}
+# lowest, highest, whether the lowest itself is refused
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "epochs": (1, 1_000_000, False),
+    "batch_size": (1, 1_000_000, False),
+    "seed": (0, 2**63 - 1, False),
+    "lr": (0, 1e6, True),
+    "momentum": (0, 0.9999999, False),
+    "weight_decay": (0, 1e6, False),
+    "warmup": (0, 1e6, False),
+    "every": (1, 1_000_000, False),
+    "patience": (1, 1_000_000, False),
+    "drops": (0, 1_000_000, False),
+    "drop": (0, 1, True),
+    "end": (0, 1, False),
+    "label_smoothing": (0, 0.999, False),
+    "resize": (0, 65_536, False),
+    "shift": (0, 65_536, False),
+    "pca_noise": (0, 1e3, False),
+    "validation": (0, 0.9, False),
+}
+
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def fields() -> list[str]:
+    """The names of a recipe's fields, in their order."""
+    return list(_TYPES)
+
+
+def parse(name: str, value: object) -> Any:
+    """`value` as field `name` holds it; a text is read ("0.05", "true", "30,60").
+
+    Raises `UsageError` for a field that does not exist or a text that cannot be read.
+    """
+    if name not in _TYPES:
+        raise unknown("recipe field", name, _TYPES)
+    kind = _TYPES[name]
+    if isinstance(value, list):
+        return tuple(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str) or kind is str:
+        return value
+    try:
+        return _read(value.strip(), kind)
+    except ValueError:
+        raise _wrong(name, value) from None
+
+
+def _read(text: str, kind: Any) -> Any:
+    if kind is bool:
+        if text.lower() not in _BOOLEANS:
+            raise ValueError(text)
+        return _BOOLEANS[text.lower()]
+    if kind in (tuple[int, ...], tuple[float, ...]):
+        item = int if kind == tuple[int, ...] else float
+        return tuple(item(part) for part in text.strip("()[]").split(",") if part.strip())
+    return kind(text)
+
+
+def _wrong(name: str, value: object) -> UsageError:
+    return UsageError(f"recipe field {name}: {value!r} was given; it takes {_words(_TYPES[name])}")
+
+
+def _words(kind: Any) -> str:
+    return {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        tuple[int, ...]: "whole numbers with commas between, such as 30,60",
+        tuple[float, ...]: "numbers with commas between, such as 0.1,0.01",
+    }[kind]
+
+
+def _check_type(name: str, value: object) -> None:
+    kind = _TYPES[name]
+    if kind in (tuple[int, ...], tuple[float, ...]):
+        item = int if kind == tuple[int, ...] else float
+        right = isinstance(value, tuple) and all(_is_a(part, item) for part in value)
+    else:
+        right = _is_a(value, kind)
+    if not right:
+        raise _wrong(name, value)
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _check_range(name: str, value: float, low: float, high: float, open_low: bool) -> None:
+    inside = low < value <= high if open_low else low <= value <= high
+    if not inside:  # also a NaN
+        bound = f"above {low:g}" if open_low else f"{low:g} or more"
+        raise UsageError(
+            f"recipe field {name}: {value!r} was given; it takes {_words(_TYPES[name])}, "
+            f"{bound} and at most {high:g}"
+        )
+
+
+def _check_milestones(
+    milestones: tuple[int, ...], factors: tuple[float, ...], schedule: str
+) -> None:
+    if list(milestones) != sorted(set(milestones)) or any(m < 1 for m in milestones):
+        raise UsageError(
+            f"recipe field milestones: {milestones} was given; they rise and begin above 0"
+        )
+    if factors and len(factors) != len(milestones):
+        raise UsageError(
+            f"recipe field factors: {len(factors)} for {len(milestones)} milestones; "
+            "give one a milestone, or none"
+        )
+    if any(not factor >= 0 for factor in factors):
+        raise UsageError(f"recipe field factors: {factors} was given; none may be negative")
+    if schedule == "multistep" and not milestones:
+        raise UsageError("recipe field schedule: multistep needs milestones, such as 30,60")

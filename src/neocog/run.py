@@ -1,0 +1,246 @@
+"""The run folder: its only reader and writer. Everything after training reads nothing else.
+
+recipe.json        network, data set and recipe: enough to repeat the run
+input.json         InputSpec
+environment.json   versions, hardware, command line, where the data came from
+last.pt            all that changes while training; what resuming reads
+best.safetensors   the weights that are scored, with recipe and InputSpec in its metadata
+history.jsonl      an epoch a line
+validation.npz     logits and labels of the validation split, under those weights
+test.npz           the same of the test split: written once, at the end
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+
+from neocog.data.dataset import InputSpec
+from neocog.errors import NeocogError, UsageError
+from neocog.networks import Made, create
+from neocog.recipe import Recipe
+from neocog.records import Epoch, Predictions
+
+T = TypeVar("T")
+
+
+class RunFolder:
+    """One run on disk. Files are written aside, flushed and renamed: each is whole or absent."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    # -- making one
+
+    @classmethod
+    def create(cls, out: Path | None, *, name: str, root: Path = Path("runs")) -> RunFolder:
+        """A new, empty folder: `out` itself, or `root/name` with the first free suffix.
+
+        Raises `UsageError` if `out` has something in it: a run is never written over another.
+        """
+        try:
+            if out is not None:
+                out.mkdir(parents=True, exist_ok=True)
+                if any(out.iterdir()):
+                    raise UsageError(f"{out}: this folder is not empty; name a new one")
+                return cls(out)
+            root.mkdir(parents=True, exist_ok=True)
+            return cls(_first_free(root, name))
+        except OSError as error:
+            where = out or root
+            raise NeocogError(
+                f"{where}: the run folder cannot be made there: {error.strerror}. "
+                "Name another with --out"
+            ) from error
+
+    def write_start(
+        self,
+        recipe: Recipe,
+        spec: InputSpec,
+        *,
+        network: Made | str,
+        data: dict[str, Any],
+        environment: dict[str, Any],
+    ) -> None:
+        """What is known before the first step. `network`: a str is the name of a foreign class."""
+        made = {"class": network} if isinstance(network, str) else asdict(network)
+        self._write_json("recipe.json", {"network": made, "data": data, "recipe": recipe.to_json()})
+        self._write_json("input.json", spec.to_json())
+        self._write_json("environment.json", environment)
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        self.write("last.pt", lambda file: torch.save(state, file))
+        lines = "".join(json.dumps(epoch) + "\n" for epoch in state["history"])
+        self.write("history.jsonl", lambda file: file.write(lines.encode()))
+
+    def save_weights(self, network: nn.Module, epoch: int) -> None:
+        weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+        about = {
+            "neocog": json.dumps({**self._read("recipe.json", _json), "epoch": epoch}),
+            "input": json.dumps(self.spec.to_json()),
+        }
+        content = safetensors.torch.save(weights, about)
+        self.write("best.safetensors", lambda file: file.write(content))
+
+    def write_predictions(self, split: str, said: Predictions) -> None:
+        content = io.BytesIO()
+        np.savez(content, logits=said.logits, labels=said.labels)
+        self.write(f"{split}.npz", lambda file: file.write(content.getvalue()))
+
+    def write(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
+        """File `name`, whole or not at all; `NeocogError` where it cannot be written."""
+        path, aside = self.path / name, self.path / f".{name}.{os.getpid()}.part"
+        try:
+            with aside.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except (OSError, RuntimeError) as error:  # torch.save says a full disk with RuntimeError
+            aside.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise NeocogError(
+                f"{path}: cannot be written: {reason}. What was saved before is untouched"
+            ) from error
+
+    # -- reading one
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run. Raises `UsageError` if there is none at `path`."""
+        folder = cls(Path(path))
+        if not (folder.path / "recipe.json").is_file():
+            what = "there is no such folder" if not folder.path.exists() else "no recipe.json in it"
+            raise UsageError(f"{path}: not a run folder: {what}")
+        return folder
+
+    @property
+    def recipe(self) -> Recipe:
+        return self._read("recipe.json", lambda p: Recipe.from_json(_json(p)["recipe"]))
+
+    @property
+    def spec(self) -> InputSpec:
+        return self._read("input.json", lambda p: InputSpec.from_json(_json(p)))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The data set: name, fingerprint, and how it was asked for."""
+        return self._read("recipe.json", lambda p: dict(_json(p)["data"]))
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """How the network was made: the fields of `Made`, or {"class": ...} for a foreign one."""
+        return self._read("recipe.json", lambda p: dict(_json(p)["network"]))
+
+    @property
+    def network_name(self) -> str:
+        made = self.made
+        return str(made.get("name") or made.get("class"))
+
+    @property
+    def history(self) -> list[Epoch]:
+        if not (self.path / "history.jsonl").exists():
+            return []
+        return self._read(
+            "history.jsonl",
+            lambda p: [
+                Epoch.from_json(json.loads(line))
+                for line in p.read_text(encoding="utf-8").splitlines()
+            ],
+        )
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "test.npz").exists()
+
+    def state(self) -> dict[str, Any]:
+        """What `save_state` was given."""
+        self._need("last.pt", "it was stopped before anything could be saved")
+        return self._read(
+            "last.pt", lambda p: dict(torch.load(p, map_location="cpu", weights_only=True))
+        )
+
+    def new_network(self) -> nn.Sequential:
+        """The run's network, as it was made, without its weights."""
+        made = self.made
+        if "class" in made:
+            raise NeocogError(
+                f"{self.path}: this run trained {made['class']}, a class that is not neocog's; "
+                "load best.safetensors into it in Python"
+            )
+        return self._read(
+            "recipe.json",
+            lambda p: create(
+                made["name"], num_classes=made["num_classes"], in_channels=made["in_channels"]
+            ),
+        )
+
+    def load_weights(self, network: nn.Module) -> None:
+        """The weights that are scored, into `network`."""
+        self._need("best.safetensors", "it was stopped before its first epoch ended")
+        self._read(
+            "best.safetensors", lambda p: network.load_state_dict(safetensors.torch.load_file(p))
+        )
+
+    def predictions(self, split: str) -> Predictions | None:
+        """What the network said of "test" or "validation"; None if that was not written."""
+        if not (self.path / f"{split}.npz").exists():
+            return None
+        return self._read(f"{split}.npz", _predictions)
+
+    # -- inside
+
+    def _need(self, name: str, why: str) -> None:
+        if not (self.path / name).exists():
+            raise NeocogError(f"{self.path}: the run has no {name}: {why}")
+
+    def _read(self, name: str, understand: Callable[[Path], T]) -> T:
+        """What `understand` makes of a file; whatever goes wrong in it is said of that file."""
+        path = self.path / name
+        try:
+            return understand(path)
+        except Exception as error:  # json, numpy, torch and safetensors raise whatever they like
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise NeocogError(f"{path}: damaged, or not written by neocog: {first}") from error
+
+    def _write_json(self, name: str, value: dict[str, Any]) -> None:
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        self.write(name, lambda file: file.write(text.encode()))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _predictions(path: Path) -> Predictions:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Predictions(logits=arrays["logits"], labels=arrays["labels"])
+
+
+def _first_free(root: Path, name: str) -> Path:
+    """`root/name`, `root/name-2`, ...: the first that did not exist, made by this call."""
+    for count in itertools.count(1):
+        path = root / (name if count == 1 else f"{name}-{count}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("count() does not end")

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from neocog.cli.main import main
+from neocog.networks import NETWORKS
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> object:
+    """The one JSON value on stdout."""
+    return json.loads(capsys.readouterr().out)
+
+
+def test_nets_lists_every_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == list(NETWORKS)
+    assert main(["nets", "--json"]) == 0
+    assert {fact["name"] for fact in said(capsys)} == set(NETWORKS)  # type: ignore[attr-defined]
+
+
+def test_nets_name_gives_the_documented_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets", "alexnet", "--json"]) == 0
+    value = said(capsys)
+    assert isinstance(value, dict)
+    assert list(value) == ["name", "input", "parameters", "multiply_adds", "layers"]
+    assert value["input"] == [3, 227, 227]
+    first = value["layers"][0]
+    assert first == {
+        "name": "conv1",
+        "kind": "Conv2d",
+        "output": [96, 55, 55],
+        "parameters": 34944,
+        "multiply_adds": 105415200,
+    }
+    assert sum(layer["parameters"] for layer in value["layers"]) == value["parameters"]
+
+
+def test_nets_name_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets", "AlexNet-Book"]) == 0
+    out = capsys.readouterr().out
+    assert "96x54x54" in out
+    assert "total" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nets", "alexnte"], "did you mean alexnet"),
+        (["train", "lenet", "mnits"], "did you mean"),
+        (["train", "lenet_relu", "mnits"], "did you mean mnist"),
+        (["train", "lenet_relu", "digits", "--recipe", "quik"], "did you mean quick"),
+        (["train", "lenet_relu", "digits", "--set", "lrr=1"], "did you mean lr"),
+        (["train", "lenet_relu", "digits", "--set", "lr"], "FIELD=VALUE"),
+        (["train", "lenet_relu", "digits", "--epochs", "0"], "epochs"),
+        (["train", "lenet_relu", "digits", "--device", "gpu"], "no device is called 'gpu'"),
+        (["train", "lenet_relu", "digits", "--from", "nowhere"], "nowhere"),
+        (["eval", "nowhere"], "no such folder"),
+        (["predict", "nowhere", "x.png"], "no such folder"),
+        (["resume", "nowhere"], "no such folder"),
+        (["data", "look", "digits", "--out", "x.doc"], ".png"),
+    ],
+)
+def test_wrong_usage_is_code_2_with_advice_and_leaves_nothing(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    if "--from" in arguments:  # digits come with scikit-learn: ask for a set that has files
+        arguments = ["mnist" if a == "digits" else a for a in arguments]
+    assert main(arguments) in (1, 2)
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_argparse_refuses_with_code_2() -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "lenet_relu"])
+    assert stop.value.code == 2
+
+
+def test_train_eval_predict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    command = ["train", "lenet_relu", "digits", "--epochs", "2", "--set", "lr=0.03", "--json"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    trained = json.loads(captured.out)
+    assert list(trained) == [
+        "run",
+        "network",
+        "data",
+        "epochs",
+        "seconds",
+        "images_per_second",
+        "test",
+        "validation",
+    ]
+    assert trained["run"] == "runs/lenet_relu-digits"
+    assert trained["epochs"] == 2
+    assert list(trained["test"]) == ["top1", "top5", "loss", "n"]
+    assert "epoch 2/2" in captured.err
+    assert (tmp_path / "runs/lenet_relu-digits/curves.png").stat().st_size > 5000
+
+    assert main(["eval", "runs/lenet_relu-digits", "--json"]) == 0
+    assert said(capsys) == trained
+    assert main(["eval", "runs/lenet_relu-digits"]) == 0
+    assert f"{trained['test']['top1']:.2%}" in capsys.readouterr().out
+
+    Image.new("L", (9, 30), 80).save("grey.png")
+    assert main(["predict", "runs/lenet_relu-digits", "grey.png", "--json"]) == 0
+    (answer,) = said(capsys)  # type: ignore[misc]
+    assert answer["file"] == "grey.png"
+    assert len(answer["ranked"]) == 10
+    assert set(answer["ranked"][0]) == {"class", "probability"}
+    assert main(["predict", "runs/lenet_relu-digits", "grey.png"]) == 0
+    assert capsys.readouterr().out.startswith("grey.png\n")
+    assert main(["predict", "runs/lenet_relu-digits", "missing.png"]) == 1
+    assert "missing.png" in capsys.readouterr().err
+
+
+def test_an_out_that_is_not_empty_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("precious")
+    assert main(["train", "lenet_relu", "digits", "--out", "mine"]) == 2
+    assert "mine: this folder is not empty" in capsys.readouterr().err
+    assert [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_diverging_run_ends_with_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "lenet_relu", "digits", "--lr", "100000"]) == 1
+    assert "training has diverged" in capsys.readouterr().err
+
+
+def test_data_list_get_look(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("mnist", "fashion-mnist", "cifar10", "cifar100", "digits"))
+    assert main(["data", "list", "--json"]) == 0
+    facts = said(capsys)
+    assert isinstance(facts, list)
+    assert {fact["name"] for fact in facts} >= {"mnist", "digits"}
+    assert main(["data", "get", "digits"]) == 0
+    assert "digits: 1," in capsys.readouterr().out
+    for expected in ("digits.png", "digits-2.png"):
+        assert main(["data", "look", "digits"]) == 0
+        with Image.open(expected) as sheet:
+            assert sheet.width > 600
+    assert main(["data", "look", "digits", "--out", "no/such/folder.png"]) == 2
+
+
+def test_the_second_name_is_taken_where_the_first_cannot_be_had(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neocog import api
+    from neocog.errors import DataError
+
+    real = api.load
+
+    def only_digits(name: str, **options: object) -> object:
+        if name != "digits":
+            raise DataError(f"{name}: no route is open")
+        return real(name, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(api, "load", only_digits)
+    command = ["train", "lenet_relu", "mnist", "--or", "digits", "--epochs", "1", "--json"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert "taking digits instead" in captured.err
+    assert json.loads(captured.out)["data"] == "digits"
+
+
+def neocog(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "neocog", *arguments]
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(tmp_path: Path) -> None:
+    command = neocog("train", "lenet_relu", "digits", "--epochs", "400")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch   2/400"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(timeout=60) == 130
+    assert "neocog resume runs/lenet_relu-digits" in rest
+    recipe = tmp_path / "runs/lenet_relu-digits/recipe.json"
+    value = json.loads(recipe.read_text())
+    done = len((recipe.parent / "history.jsonl").read_text().splitlines())
+    value["recipe"]["epochs"] = done + 1
+    value["recipe"]["schedule"] = "constant"
+    recipe.write_text(json.dumps(value))
+    again = subprocess.run(
+        neocog("resume", "runs/lenet_relu-digits", "--json"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(again.stdout)["epochs"] == done + 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs /bin/sh")
+def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m neocog nets | head -1"
+    out = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert out.stderr == ""
+    assert out.stdout.startswith("network")
+
+
+def test_help_is_instant_and_lists_the_commands() -> None:
+    """No time is asserted: that nothing heavy is imported is (test_imports.py)."""
+    start = time.perf_counter()
+    out = subprocess.run(neocog("--help"), capture_output=True, text=True, check=True).stdout
+    print(f"neocog --help took {time.perf_counter() - start:.3f} s")
+    assert all(name in out for name in ("nets", "data", "train", "resume", "eval", "predict"))
+    assert "130 interrupted" in out

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees, or fills, the cache of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEOCOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("NEOCOG_DATA", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LeNet trained for three epochs on the digits that scikit-learn carries."""
+    from neocog import api
+
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    api.train("lenet_relu", "digits", epochs=3, out=out, tell=lambda line: None, watcher=Silent())
+    return out
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def see(self, fact: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

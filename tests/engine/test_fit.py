@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from neocog.data.batches import Augmentation, TrainingBatches, in_order
+from neocog.data.dataset import InputSpec, Split
+from neocog.engine.evaluate import predictions
+from neocog.engine.fit import DivergedError, Training, fit
+from neocog.networks import create
+from neocog.recipe import Recipe
+from neocog.records import Epoch, Step
+
+SPEC = InputSpec(
+    classes=tuple("abcd"),
+    channels=1,
+    size=(28, 28),
+    resize=28,
+    placing="resize",
+    mean=(0.5,),
+    std=(0.3,),
+)
+GOLDEN = Path(__file__).with_name("golden_losses.json")
+
+
+def pictures(n: int, seed: int = 0) -> Split:
+    """Four classes, told apart by which quarter of the picture is bright."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 4
+    images = torch.randint(0, 90, (n, 1, 28, 28), generator=generator)
+    for i, label in enumerate(labels.tolist()):
+        y, x = divmod(label, 2)
+        images[i, 0, y * 14 : y * 14 + 14, x * 14 : x * 14 + 14] += 120
+    return Split(images.to(torch.uint8), labels)
+
+
+def batches(recipe: Recipe, n: int = 96, augmentation: Augmentation | None = None):
+    augmentation = augmentation or Augmentation(shift=recipe.shift, mirror=recipe.mirror)
+    return TrainingBatches(pictures(n), SPEC, recipe.batch_size, recipe.seed, augmentation)
+
+
+def dropout_net(seed: int = 0) -> nn.Sequential:
+    network = create("lenet_relu", num_classes=4, seed=seed)
+    network.pool2 = nn.Sequential(network.pool2, nn.Dropout(0.3))
+    return network
+
+
+RECIPE = Recipe(epochs=3, batch_size=16, lr=0.05, momentum=0.9, nesterov=True, shift=1)
+
+
+def test_it_learns_and_tells_every_step_and_epoch() -> None:
+    network = create("lenet_relu", num_classes=4, seed=0)
+    training = Training.begin(network, RECIPE)
+    facts = list(fit(training, batches(RECIPE), pictures(32, 1), recipe=RECIPE))
+    epochs = [fact for fact in facts if isinstance(fact, Epoch)]
+    steps = [fact for fact in facts if isinstance(fact, Step)]
+    assert [e.epoch for e in epochs] == [0, 1, 2]
+    assert [(s.epoch, s.step) for s in steps] == [(e, s) for e in range(3) for s in range(1, 7)]
+    assert steps[-1].pictures == 96
+    assert epochs[-1].val_accuracy is not None
+    assert epochs[-1].val_accuracy > 0.9
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert epochs[-1].train_loss == pytest.approx(steps[-1].loss)
+    assert epochs[0].best
+
+
+def test_the_loop_is_plain_sgd() -> None:
+    """Against torch alone: the same batches through the five lines that every tutorial has."""
+    recipe = Recipe(epochs=2, batch_size=16, lr=0.05, momentum=0.9, weight_decay=1e-3)
+    ours, theirs = (create("lenet_relu", num_classes=4, seed=0) for _ in range(2))
+    for _ in fit(Training.begin(ours, recipe), batches(recipe), pictures(0), recipe=recipe):
+        pass
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    for epoch in range(2):
+        for images, labels in batches(recipe).epoch(epoch):
+            loss = F.cross_entropy(theirs(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 6, 7, 13])
+def test_stopped_anywhere_and_resumed_it_reaches_the_same_weights(stop_at: int) -> None:
+    straight = Training.begin(dropout_net(), RECIPE)
+    for _ in fit(straight, batches(RECIPE), pictures(32, 1), recipe=RECIPE):
+        pass
+
+    first = Training.begin(dropout_net(), RECIPE)
+    for count, _ in enumerate(fit(first, batches(RECIPE), pictures(32, 1), recipe=RECIPE), 1):
+        if count == stop_at:
+            break
+    saved = io.BytesIO()
+    torch.save(first.state(), saved)
+    saved.seek(0)
+
+    torch.manual_seed(999)  # what happened in between must not matter
+    second = Training.begin(dropout_net(seed=5), RECIPE)
+    second.restore(torch.load(saved, weights_only=True))
+    for _ in fit(second, batches(RECIPE), pictures(32, 1), recipe=RECIPE):
+        pass
+    for (name, a), b in zip(
+        straight.network.state_dict().items(), second.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    told = [(e.train_loss, e.train_accuracy, e.val_loss, e.lr) for e in straight.history]
+    assert told == [(e.train_loss, e.train_accuracy, e.val_loss, e.lr) for e in second.history]
+
+
+def test_dropout_differs_from_step_to_step() -> None:
+    """Its seed is set before every step: were it the same seed, the masks would be too."""
+    masks = []
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 4))
+    network[1].register_forward_hook(lambda m, i, o: masks.append(o == 0) if m.training else None)
+    recipe = Recipe(epochs=2, batch_size=16, lr=0.01)
+    for _ in fit(Training.begin(network, recipe), batches(recipe), pictures(0), recipe=recipe):
+        pass
+    assert len(masks) == 12
+    assert not any(torch.equal(a, b) for i, a in enumerate(masks) for b in masks[i + 1 :])
+
+
+def test_torchs_own_generator_is_put_back() -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    for _ in fit(
+        Training.begin(dropout_net(), RECIPE), batches(RECIPE), pictures(8, 1), recipe=RECIPE
+    ):
+        pass
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_loss_that_is_not_finite_stops_at_once_and_says_what_to_try() -> None:
+    recipe = Recipe(epochs=2, batch_size=16, lr=1e6)
+    training = Training.begin(create("lenet_relu", num_classes=4, seed=0), recipe)
+    with pytest.raises(DivergedError, match=r"epoch 1, at lr 1e\+06.*smaller lr"):
+        list(fit(training, batches(recipe), pictures(8, 1), recipe=recipe))
+    assert training.step < 6
+
+
+def test_the_best_epoch_is_the_best_validation_so_far() -> None:
+    training = Training.begin(create("lenet_relu", num_classes=4, seed=0), RECIPE)
+    recipe = RECIPE.changed({"epochs": 6})
+    epochs = [
+        f
+        for f in fit(training, batches(recipe), pictures(16, 1), recipe=recipe)
+        if isinstance(f, Epoch)
+    ]
+    best = -1.0
+    for epoch in epochs:
+        assert epoch.val_accuracy is not None
+        assert epoch.best == (epoch.val_accuracy > best)
+        best = max(best, epoch.val_accuracy)
+
+
+def test_predictions_are_in_order_in_eval_mode_and_leave_the_mode_alone() -> None:
+    network, val = dropout_net(), pictures(21, 1)
+    network.train()
+    said = predictions(network, val, SPEC, batch_size=8)
+    assert network.training
+    network.eval()
+    with torch.no_grad():
+        whole = torch.cat([network(images) for images, _ in in_order(val, SPEC, 8)])
+    torch.testing.assert_close(torch.from_numpy(said.logits), whole)
+    assert said.labels.tolist() == val.labels.tolist()
+
+
+GOLDEN_RECIPES = {
+    "lenet_relu": Recipe(batch_size=32, lr=0.005, momentum=0.9, nesterov=True, mirror=True),
+    "lenet_sigmoid": Recipe(batch_size=32, lr=0.1, pixels="unit"),
+    "lenet5": Recipe(
+        batch_size=4, lr=0.0005, optimizer="diagonal-lm", loss="lenet5-map", placing="pad"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(GOLDEN_RECIPES))
+def test_twenty_steps_give_the_recorded_losses(name: str) -> None:
+    """Recorded once (2026-11-22, torch 2.13.0); `python -m tests.engine.test_fit` records anew.
+
+    The bound is what other processors' kernels may round differently, no more.
+    """
+    assert golden(name) == pytest.approx(json.loads(GOLDEN.read_text())[name], rel=2e-4)
+
+
+def golden(name: str) -> list[float]:
+    recipe = GOLDEN_RECIPES[name].changed({"epochs": 1})
+    size = 32 if name == "lenet5" else 28
+    spec = InputSpec.from_json({**SPEC.to_json(), "size": [size, size], "placing": recipe.placing})
+    split = pictures(20 * recipe.batch_size)
+    made = TrainingBatches(
+        split, spec, recipe.batch_size, recipe.seed, Augmentation(mirror=recipe.mirror)
+    )
+    training = Training.begin(create(name, num_classes=4, seed=0), recipe)
+    losses, before = [], 0.0
+    for fact in fit(training, made, pictures(0), recipe=recipe):
+        if isinstance(fact, Step):
+            losses.append((float(fact.loss_sum) - before) / recipe.batch_size)
+            before = float(fact.loss_sum)
+    assert len(losses) == 20
+    assert all(math.isfinite(loss) for loss in losses)
+    return losses
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(json.dumps({name: golden(name) for name in GOLDEN_RECIPES}, indent=1) + "\n")

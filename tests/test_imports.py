@@ -1,0 +1,116 @@
+"""The house's one direction (docs/design.md): who may import whom, checked from the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "neocog"
+
+# package or module -> what it may import of neocog, beside itself and errors
+MAY = {
+    "errors": set(),
+    "networks": set(),
+    "data": set(),
+    "recipe": set(),
+    "recipes": {"recipe"},
+    "records": set(),
+    "engine": {"data", "recipe", "records"},
+    "run": {"networks", "data", "recipe", "records"},
+    "analysis": {"networks", "data", "recipe", "records", "run"},
+    "training": {"networks", "data", "recipe", "records", "engine", "run", "analysis"},
+    "report": {"data", "records", "run", "analysis"},
+    "progress": {"records", "report"},
+}
+EVERYTHING_BUT_CLI = {"api"}
+EVERYTHING = {"cli", "__init__", "__main__"}
+
+
+def part(path: Path) -> str:
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Parts of neocog that a file imports anywhere in it, inside functions too."""
+    package = ("neocog", *path.relative_to(SRC).parent.parts)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            whole = ".".join((*base, *((node.module or "").split(".") if node.module else ())))
+            names = [f"{whole}.{alias.name}" for alias in node.names]
+        for name in names:
+            pieces = name.split(".")
+            if pieces[0] == "neocog" and len(pieces) > 1 and not pieces[1].startswith("__"):
+                found.add(pieces[1])
+    return found
+
+
+FILES = sorted(SRC.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SRC)))
+def test_a_file_imports_only_what_its_part_may(path: Path) -> None:
+    here, seen = part(path), imported(path)
+    if here in EVERYTHING:
+        return
+    assert "cli" not in seen
+    if here not in EVERYTHING_BUT_CLI:
+        assert here in MAY, f"{here} is not in the table: add it there and to docs/design.md"
+        assert seen <= MAY[here] | {here, "errors"}
+
+
+def test_every_part_is_found() -> None:
+    assert {part(path) for path in FILES} >= {"networks", "data", "engine", "cli", "run"}
+
+
+def test_no_import_cycles_between_modules() -> None:
+    graph: dict[str, set[str]] = {}
+    names = {".".join(("neocog", *p.relative_to(SRC).with_suffix("").parts)): p for p in FILES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    for name, path in names.items():
+        graph[name] = set()
+        package = ("neocog", *path.relative_to(SRC).parent.parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                whole = ".".join((*base, *(node.module.split(".") if node.module else ())))
+                for alias in node.names:
+                    deep = f"{whole}.{alias.name}"
+                    graph[name] |= {n for n in (deep if deep in names else whole,) if n in names}
+        graph[name] -= {name, "neocog"}  # `from neocog import x` imports the module x
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("code", ["import neocog", "from neocog.cli.main import parser; parser()"])
+def test_import_and_help_load_no_heavy_library(code: str) -> None:
+    heavy = "{'torch', 'numpy', 'matplotlib', 'PIL', 'sklearn'}"
+    check = f"import sys; {code}; print(sorted({heavy} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_public_names_are_there() -> None:
+    import neocog
+
+    assert all(getattr(neocog, name) is not None for name in neocog.__all__)
+    assert set(neocog.__all__) <= set(dir(neocog))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = neocog.nothing

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from tests.conftest import Silent
+
+from neocog import api, training
+from neocog.analysis.scores import scores, summary
+from neocog.data.dataset import load
+from neocog.errors import NeocogError, UsageError
+from neocog.networks import create
+from neocog.recipe import Recipe
+from neocog.recipes import find
+from neocog.records import Predictions, Step
+from neocog.run import RunFolder
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def test_a_run_folder_holds_what_the_design_says_and_nothing_half_written(
+    finished_run: Path,
+) -> None:
+    assert sorted(path.name for path in finished_run.iterdir()) == [
+        "best.safetensors",
+        "curves.png",
+        "environment.json",
+        "history.jsonl",
+        "input.json",
+        "last.pt",
+        "recipe.json",
+        "test.npz",
+        "validation.npz",
+    ]
+
+
+def test_everything_is_read_back(finished_run: Path) -> None:
+    folder = RunFolder.open(finished_run)
+    assert folder.recipe == find("quick").changed({"epochs": 3})
+    assert folder.spec.classes == tuple("0123456789")
+    assert folder.network_name == "lenet_relu"
+    assert [epoch.epoch for epoch in folder.history] == [0, 1, 2]
+    assert folder.finished
+    said = json.loads((finished_run / "environment.json").read_text())
+    assert said["versions"]["torch"] == torch.__version__
+    assert said["hardware"]["device"] == "cpu"
+
+
+def test_the_weights_carry_recipe_and_input_with_them(finished_run: Path) -> None:
+    with safe_open(finished_run / "best.safetensors", "pt") as file:
+        about = file.metadata()
+    assert json.loads(about["neocog"])["recipe"]["name"] == "quick"
+    assert json.loads(about["input"])["classes"] == list("0123456789")
+
+
+def test_the_weights_give_the_logits_that_were_written(finished_run: Path) -> None:
+    from neocog.engine.evaluate import predictions
+
+    folder, run = RunFolder.open(finished_run), api.open_run(finished_run)
+    said = predictions(run.network(), load("digits").test, folder.spec)
+    written = folder.predictions("test")
+    assert written is not None
+    np.testing.assert_allclose(said.logits, written.logits, rtol=1e-5, atol=1e-5)
+
+
+def test_scores_agree_with_scikit_learn() -> None:
+    from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(500, 10)).astype(np.float32) * 3
+    labels = rng.integers(10, size=500)
+    said = scores(Predictions(logits=logits, labels=labels))
+    chances = torch.from_numpy(logits).double().softmax(1).numpy()
+    assert said["top1"] == pytest.approx(accuracy_score(labels, logits.argmax(1)))
+    assert said["top5"] == pytest.approx(top_k_accuracy_score(labels, logits, k=5))
+    assert said["loss"] == pytest.approx(log_loss(labels, chances))
+    assert said["n"] == 500
+
+
+def test_top5_means_nothing_below_six_classes() -> None:
+    few = Predictions(logits=np.zeros((4, 5), np.float32), labels=np.zeros(4, np.int64))
+    assert scores(few)["top5"] is None
+
+
+def test_a_run_is_never_written_over_another(tmp_path: Path) -> None:
+    first = RunFolder.create(None, name="a-b", root=tmp_path)
+    second = RunFolder.create(None, name="a-b", root=tmp_path)
+    assert [first.path.name, second.path.name] == ["a-b", "a-b-2"]
+    out = tmp_path / "mine"
+    assert RunFolder.create(out, name="x").path == out
+    (out / "notes.txt").write_text("keep me")
+    with pytest.raises(UsageError, match="not empty"):
+        RunFolder.create(out, name="x")
+    assert (out / "notes.txt").read_text() == "keep me"
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NeocogError, match="cannot be made"):
+        RunFolder.create(tmp_path / "file" / "run", name="x")
+
+
+def test_a_full_disk_leaves_the_last_good_state(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder.open(run)
+    before = (run / "last.pt").read_bytes()
+    names = sorted(path.name for path in run.iterdir())
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("neocog.run.os.fsync", full)
+    with pytest.raises(NeocogError, match=r"last\.pt: cannot be written: No space left"):
+        folder.save_state({"history": []})
+    assert (run / "last.pt").read_bytes() == before
+    assert sorted(path.name for path in run.iterdir()) == names
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\x80\x04.", b"\x00" * 500])
+@pytest.mark.parametrize(
+    "name", ["recipe.json", "input.json", "history.jsonl", "best.safetensors", "test.npz"]
+)
+def test_a_damaged_file_is_named(run: Path, name: str, content: bytes) -> None:
+    if name == "history.jsonl" and content == b"":
+        return  # an empty history is a history
+    (run / name).write_bytes(content)
+    with pytest.raises(NeocogError, match=name):
+        opened = api.open_run(run)
+        _ = opened.scores, opened.recipe, opened.folder.spec, opened.network()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x00" * 1000])
+def test_a_damaged_checkpoint_is_named(run: Path, content: bytes) -> None:
+    (run / "last.pt").write_bytes(content)
+    with pytest.raises(NeocogError, match=r"last\.pt: damaged"):
+        RunFolder.open(run).state()
+
+
+def test_a_checkpoint_with_code_in_it_is_refused(run: Path, tmp_path: Path) -> None:
+    import os
+
+    class Evil:
+        def __reduce__(self) -> object:
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    torch.save({"network": Evil()}, run / "last.pt")
+    with pytest.raises(NeocogError, match=r"last\.pt"):
+        RunFolder.open(run).state()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_no_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        RunFolder.open(tmp_path / "none")
+    with pytest.raises(UsageError, match=r"no recipe\.json"):
+        RunFolder.open(tmp_path)
+
+
+def interrupted(tmp_path: Path, after: int, recipe: Recipe) -> Path:
+    """A run that got Ctrl-C in its step number `after`."""
+    import signal
+
+    data = load("digits", validation=recipe.validation, seed=recipe.seed)
+    network = create("lenet_relu", seed=recipe.seed)
+    job = training.begin(network, data, recipe=recipe, out=tmp_path / "stopped")
+    steps = 0
+    with pytest.raises(training.Interrupted, match="neocog resume"):
+        for fact in training.run(job):
+            steps += isinstance(fact, Step)
+            if steps == after and isinstance(fact, Step):
+                signal.raise_signal(signal.SIGINT)
+    return job.folder.path
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return dict(RunFolder.open(run).state()["network"])
+
+
+@pytest.mark.parametrize("after", [1, 5, 12, 15])
+def test_ctrl_c_saves_and_resume_reaches_the_same_weights(tmp_path: Path, after: int) -> None:
+    recipe = find("quick").changed({"epochs": 2, "shift": 1})
+    straight = api.train(
+        "lenet_relu", "digits", recipe=recipe, out=tmp_path / "straight", watcher=Silent()
+    )
+    stopped = interrupted(tmp_path, after, recipe)
+    assert not (stopped / "test.npz").exists()
+    with pytest.raises(NeocogError, match="neocog resume"):
+        summary(RunFolder.open(stopped))
+    resumed = api.resume(stopped, watcher=Silent())
+    for a, b in zip(weights(straight.path).values(), weights(resumed.path).values(), strict=True):
+        assert torch.equal(a, b)
+    one, two = straight.folder.predictions("test"), resumed.folder.predictions("test")
+    assert one is not None
+    assert two is not None
+    assert np.array_equal(one.logits, two.logits)
+    with pytest.raises(UsageError, match="finished"):
+        api.resume(stopped, watcher=Silent())
+
+
+def test_resume_refuses_other_data(tmp_path: Path) -> None:
+    recipe = find("quick").changed({"epochs": 2})
+    stopped = interrupted(tmp_path, 3, recipe)
+    with pytest.raises(NeocogError, match="began on other data"):
+        api.resume(stopped, data=load("digits", validation=0.3), watcher=Silent())
+
+
+def test_select_last_scores_the_last_epoch_and_best_the_best(tmp_path: Path) -> None:
+    for select in ("last", "best"):
+        recipe = find("quick").changed({"epochs": 3, "select": select})
+        run = api.train(
+            "lenet_relu", "digits", recipe=recipe, out=tmp_path / select, watcher=Silent()
+        )
+        best = max((e for e in run.history if e.best), key=lambda e: e.epoch)
+        scored = run.history[-1] if select == "last" else best
+        assert run.scores["validation"]["top1"] == pytest.approx(scored.val_accuracy)
+
+
+def test_without_validation_the_last_epoch_is_scored(tmp_path: Path) -> None:
+    recipe = find("quick").changed({"epochs": 1, "validation": 0})
+    run = api.train("lenet_relu", "digits", recipe=recipe, out=tmp_path / "r", watcher=Silent())
+    assert run.scores["validation"] is None
+    assert run.history[0].val_accuracy is None
+    run.plot()
