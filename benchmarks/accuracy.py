@@ -83,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("arms", nargs="*", metavar="ARM", help=f"of {', '.join(ARMS)}")
     parser.add_argument("--seeds", type=int, help="how many, instead of the arm's own number")
+    parser.add_argument("--busy", action="store_true", help="others compute too: record no time")
     options = parser.parse_args()
     wrong = set(options.arms) - set(ARMS)
     if wrong:
@@ -90,6 +91,8 @@ def main() -> None:
     for name in options.arms or ["demo"]:
         arm = ARMS[name]
         result = measured(name, arm, options.seeds or arm.seeds)
+        if options.busy:
+            result["seconds_median"] = None
         machine = re.sub(r"[^a-z0-9]+", "-", cpu_name().lower()).strip("-")
         path = RESULTS / f"{result['date']}-{name}-{machine}.json"
         count = 1
@@ -99,7 +102,7 @@ def main() -> None:
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(
             f"{name}: {result['command']}: top-1 {result['top1_mean']:.4f} "
-            f"(n {result['n']}), {result['seconds_median']:.0f} s -> {path.name}"
+            f"(n {result['n']}), {result['seconds_median']} s -> {path.name}"
         )
 
 

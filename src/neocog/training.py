@@ -63,7 +63,7 @@ def begin(
     Raises `UsageError` if network and data do not fit, before any folder is made.
     """
     spec = fitted_spec(network, dataset, recipe)
-    hardware = choose(device)
+    hardware = choose(device, pixels=recipe.batch_size * spec.size[0] * spec.size[1])
     network.to(hardware.device)
     training = Training.begin(network, recipe)
     made = getattr(network, "made", None)
@@ -102,7 +102,7 @@ def resume(
             from_dir=folder.data["from"],
         )
     _check_same_data(folder, dataset)
-    hardware = choose(device)
+    hardware = choose(device, pixels=recipe.batch_size * spec.size[0] * spec.size[1])
     network.to(hardware.device)
     training = Training.begin(network, recipe)
     training.restore(state)
@@ -123,7 +123,7 @@ def run(job: Job) -> Iterator[Step | Epoch]:
         augmentation=_augmentation(job),
     )
     val = job.dataset.val.to(device)
-    with _ctrl_c() as pressed:
+    with job.hardware.in_force(), _ctrl_c() as pressed:
         for fact in fit(job.training, batches, val, recipe=recipe):
             if isinstance(fact, Epoch):
                 if fact.best or recipe.select == "last":

@@ -76,7 +76,9 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step = state["epoch"], state["step"]
         self.pictures, self.seconds = state["pictures"], state["seconds"]
-        self.loss_sum, self.correct = state["loss_sum"], state["correct"]
+        device = next(self.network.parameters()).device
+        self.loss_sum = state["loss_sum"].to(device)
+        self.correct = state["correct"].to(device)
         self.history = [Epoch.from_json(epoch) for epoch in state["history"]]
 
 
