@@ -48,7 +48,7 @@ prove: $(VENV)/dev
 	@$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/core
-	@$(BIN)/python -m benchmarks.training
+	@$(BIN)/python -m benchmarks.accuracy
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -125,6 +125,21 @@ def test_a_full_disk_leaves_the_last_good_state(run: Path, monkeypatch: pytest.M
     assert sorted(path.name for path in run.iterdir()) == names
 
 
+def test_the_systems_reason_is_said_though_torch_says_another(run: Path) -> None:
+    """torch.save answers a disk that takes no more with a RuntimeError about positions."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    folder, before = RunFolder.open(run), (run / "last.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(NeocogError, match=r"last\.pt: cannot be written: File too large"):
+            folder.save_state({"weights": torch.zeros(1_000_000), "history": []})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (run / "last.pt").read_bytes() == before
+    assert not list(run.glob(".*"))
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\x80\x04.", b"\x00" * 500])
 @pytest.mark.parametrize(
     "name", ["recipe.json", "input.json", "history.jsonl", "best.safetensors", "test.npz"]

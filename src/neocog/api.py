@@ -237,10 +237,10 @@ def _dataset(
                 tell=tell,
                 progress=progress,
             )
-        except DataError as error:
+        except DataError:
             if place + 1 == len(names):
                 raise
-            tell(f"{error}\n{name} cannot be had here; taking {names[place + 1]} instead")
+            tell(f"{name} cannot be had here; taking {names[place + 1]} instead")
     raise UsageError("no data set was named")
 
 

@@ -53,6 +53,7 @@ class Recipe:
     label_smoothing: float = 0.0
 
     pixels: str = "standard"  # standard: (x - mean) / std; unit: 0 to 1; lenet5: -0.1 to 1.175
+    size: int = 0  # input of size x size pixels; 0: the network's own
     placing: str = "resize"  # how a picture of another size meets the input: resize, or pad
     resize: int = 0  # shorter side before cropping to the input, in pixels; 0: the input's size
     mirror: bool = False  # half of the pictures left to right, where labels survive it
@@ -115,6 +116,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "drop": (0, 1, True),
     "end": (0, 1, False),
     "label_smoothing": (0, 0.999, False),
+    "size": (0, 65_536, False),
     "resize": (0, 65_536, False),
     "shift": (0, 65_536, False),
     "pca_noise": (0, 1e3, False),

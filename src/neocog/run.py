@@ -112,9 +112,8 @@ class RunFolder:
             aside.replace(path)
         except (OSError, RuntimeError) as error:  # torch.save says a full disk with RuntimeError
             aside.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise NeocogError(
-                f"{path}: cannot be written: {reason}. What was saved before is untouched"
+                f"{path}: cannot be written: {_reason(error)}. What was saved before is untouched"
             ) from error
 
     # -- reading one
@@ -220,6 +219,16 @@ class RunFolder:
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         self.write(name, lambda file: file.write(text.encode()))
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, though a library said something else on top of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error).splitlines()[0]
 
 
 def _json(path: Path) -> dict[str, Any]:

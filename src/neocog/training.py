@@ -34,7 +34,11 @@ from neocog.run import RunFolder
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, after the step was finished and saved."""
+    """Ctrl-C, after the step was finished and saved in the run folder `path`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"stopped and saved; `neocog resume {path}` goes on")
+        self.path = path
 
 
 @dataclass(eq=False)
@@ -132,7 +136,7 @@ def run(job: Job) -> Iterator[Step | Epoch]:
             yield fact
             if pressed.is_set() and job.training.epoch < recipe.epochs:
                 folder.save_state(job.training.state())
-                raise Interrupted(f"neocog resume {folder.path}")
+                raise Interrupted(folder.path)
     folder.load_weights(job.network)
     if len(val):
         folder.write_predictions("validation", predictions(job.network, val, job.spec))
@@ -143,6 +147,8 @@ def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSp
     """The InputSpec for this network, data and recipe; `UsageError` where they do not fit."""
     made = getattr(network, "made", None)
     channels, size = dataset.channels, dataset.size
+    if size is None and recipe.size:
+        size = (recipe.size, recipe.size)
     if isinstance(made, Made):
         channels, size = made.in_channels, size or made.input[1:]
         if made.num_classes != len(dataset.classes):

@@ -67,6 +67,7 @@ def test_nets_name_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "lenet_relu", "digits", "--set", "lrr=1"], "did you mean lr"),
         (["train", "lenet_relu", "digits", "--set", "lr"], "FIELD=VALUE"),
         (["train", "lenet_relu", "digits", "--epochs", "0"], "epochs"),
+        (["train", "vgg11", "digits", "--size", "16"], "the smallest that it can is 32x32"),
         (["train", "lenet_relu", "digits", "--device", "gpu"], "no device is called 'gpu'"),
         (["train", "lenet_relu", "digits", "--from", "nowhere"], "nowhere"),
         (["eval", "nowhere"], "no such folder"),
@@ -197,7 +198,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait(timeout=60) == 130
-    assert "neocog resume runs/lenet_relu-digits" in rest
+    assert "resume runs/lenet_relu-digits" in rest
     recipe = tmp_path / "runs/lenet_relu-digits/recipe.json"
     value = json.loads(recipe.read_text())
     done = len((recipe.parent / "history.jsonl").read_text().splitlines())

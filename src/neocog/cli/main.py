@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NeocogError as error:
         return _failed(error, FAILED)
     except KeyboardInterrupt as interrupt:
-        _say_interrupted(str(interrupt))
+        _say_interrupted(interrupt)
         return INTERRUPTED
     except BrokenPipeError:  # `neocog nets | head`: whoever read has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,11 +55,14 @@ def _failed(error: Exception, code: int) -> int:
     return code
 
 
-def _say_interrupted(go_on: str) -> None:
-    if go_on:
-        print(f"\nstopped and saved. Go on with: {go_on}", file=sys.stderr)
-    else:
+def _say_interrupted(interrupt: KeyboardInterrupt) -> None:
+    path = getattr(interrupt, "path", None)  # there if a run was saved
+    if path is None:
         print("\nstopped", file=sys.stderr)
+        return
+    from neocog.cli.output import program
+
+    print(f"\nstopped and saved. Go on with: {program()} resume {path}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -125,6 +128,7 @@ def _train(commands: Commands) -> None:
     train.add_argument("--batch-size", metavar="N", help="pictures a step")
     train.add_argument("--lr", metavar="RATE", help="learning rate")
     train.add_argument("--seed", metavar="N", help="what chance follows from")
+    train.add_argument("--size", metavar="PIXELS", help="input size (default: the network's own)")
     train.add_argument(
         "--set",
         dest="changes",

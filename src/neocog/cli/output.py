@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from neocog.progress import duration
+
+
+def program() -> str:
+    """How to call neocog again: by its name where that is found, else as it was called now."""
+    if shutil.which("neocog"):
+        return "neocog"
+    called = Path(sys.argv[0])
+    return f"{sys.executable} -m neocog" if called.name == "__main__.py" else str(called)
 
 
 def tell(line: str) -> None:
@@ -56,9 +66,14 @@ class Transfers:
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream, self.live, self._last = stream, stream.isatty(), time.monotonic()
+        self._complete: set[str] = set()
 
     def __call__(self, label: str, done: int, total: int | None) -> None:
+        if label in self._complete:
+            return
         complete = total is not None and done >= total
+        if complete:
+            self._complete.add(label)
         if time.monotonic() - self._last < (0.2 if self.live else 5.0) and not complete:
             return
         self._last = time.monotonic()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 from neocog import api
-from neocog.cli.output import Transfers, emit, score_lines, tell
+from neocog.cli.output import Transfers, emit, program, score_lines, tell
 from neocog.errors import UsageError
 
 
@@ -38,7 +38,7 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
         if not equals:
             raise UsageError(f"--set {text}: write FIELD=VALUE, such as --set lr=0.05")
         changes[name.strip().replace("-", "_")] = value
-    for name in ("epochs", "batch_size", "lr", "seed"):
+    for name in ("epochs", "batch_size", "lr", "seed", "size"):
         value = getattr(options, name)
         if value is not None:
             changes[name] = value
@@ -54,10 +54,4 @@ def _report(run: api.Run, *, as_json: bool) -> None:
         print(line)
     print(f"run         {run.path}")
     print(f"curves      {run.path / 'curves.png'}")
-    print(f"next        neocog predict {_quoted(run.path)} PICTURE.png")
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
+    print(f"next        {program()} predict {shlex.quote(str(run.path))} PICTURE.png")
