@@ -10,6 +10,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt
+# two processes of one thread each: torch's own threads would only wait for each other
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: setup demo test check prove bench clean
 .DELETE_ON_ERROR:
@@ -29,15 +31,15 @@ $(VENV)/core: $(VENV)/python pyproject.toml constraints.txt
 $(VENV)/dev: $(VENV)/core
 	@echo "== installing what the tests need (once)"
 	@$(PIP) --editable '.[dev]'
-	@# torchvision is an oracle of the tests; with its dependencies it would pull another torch
-	@$(PIP) --no-deps torchvision && touch $@
+	@# oracles of the tests; with their dependencies they would pull another torch
+	@$(PIP) --no-deps torchvision timm && touch $@
 
 demo: $(VENV)/core
 	@echo "== training a LeNet on Fashion-MNIST"
 	@$(BIN)/neocog train lenet_relu fashion-mnist --or mnist --or digits
 
 test: $(VENV)/dev
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(PYTEST) -m 'not slow'
 
 check: $(VENV)/dev
 	@$(BIN)/ruff format --check .
@@ -45,7 +47,7 @@ check: $(VENV)/dev
 	@$(BIN)/mypy
 
 prove: $(VENV)/dev
-	@$(BIN)/python -m pytest -m slow
+	@$(PYTEST) -m slow
 
 bench: $(VENV)/core
 	@$(BIN)/python -m benchmarks.accuracy

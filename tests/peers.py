@@ -1,17 +1,21 @@
-"""torchvision as an oracle, beside a CPU build of torch.
+"""torchvision and timm as oracles, beside a CPU build of torch, and what is asked of them.
 
-Its compiled operators belong to another build, so importing it fails where it describes them. They
-are declared first here, without bodies: no classification network calls one.
+torchvision's compiled operators belong to another build, so importing it fails where it describes
+them. They are declared first here, without bodies: no classification network calls one.
 """
 
 from __future__ import annotations
 
+import copy
 import warnings
 from types import ModuleType
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from neocog.analysis import cost
+from neocog.networks import NETWORKS, create
 
 _DECLARED: list[torch.library.Library] = []  # a declaration lives as long as its library
 
@@ -26,6 +30,16 @@ def torchvision_models() -> ModuleType:
         import torchvision
 
     return torchvision.models
+
+
+@pytest.fixture(scope="session")
+def timm_models(torchvision_models: ModuleType) -> ModuleType:
+    """`timm.models`; timm imports torchvision, which therefore comes first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import timm
+
+    return timm.models
 
 
 def share_random_weights(peer: nn.Module, ours: nn.Module, *, seed: int) -> None:
@@ -56,10 +70,54 @@ def _draw(name: str, tensor: torch.Tensor, generator: torch.Generator) -> None:
         centre = 1 if name.endswith("weight") else 0
         tensor.normal_(centre, 0.1, generator=generator)
     else:  # a hundred million draws take long: a block of them, over and over, does as well
-        block = torch.randn(1_000_003, generator=generator) * (2 / tensor[0].numel()) ** 0.5
+        block = torch.randn(min(tensor.numel(), 1_000_003), generator=generator)
+        block *= (2 / tensor[0].numel()) ** 0.5
         tensor.copy_(
-            block.repeat(1 + tensor.numel() // len(block))[: tensor.numel()].view_as(tensor)
+            block.repeat(-(-tensor.numel() // len(block)))[: tensor.numel()].view_as(tensor)
         )
+
+
+def equal_logits(peer: nn.Module, ours: nn.Module, x: Tensor) -> None:
+    """Both in eval mode; the largest difference is under 1e-4 of the largest logit."""
+    with torch.inference_mode():
+        expected, logits = peer.eval()(x), ours.eval()(x)
+    assert expected.isfinite().all()
+    assert expected.std() > 0.01
+    assert (logits - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def equal_step(peer: nn.Module, ours: nn.Module, x: Tensor, *, lr: float = 0.01) -> None:
+    """One step of SGD on each: the same loss, and then the same weights and BN statistics.
+
+    ours may share its tensors with peer: neither is changed, for both are copied first.
+    """
+    losses, states = [], []
+    for network in (copy.deepcopy(peer), copy.deepcopy(ours)):
+        network.train().requires_grad_(True)
+        loss = nn.functional.cross_entropy(network(x), torch.arange(len(x)))
+        loss.backward()
+        torch.optim.SGD(network.parameters(), lr=lr).step()
+        losses.append(loss.detach())
+        states.append(network.state_dict().values())
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=0)
+    for before, theirs, own in zip(peer.state_dict().values(), *states, strict=True):
+        # What a step changes may be small beside the weight: it is what is compared.
+        change = (theirs - before).float()
+        assert ((own - theirs).float().norm() <= 1e-3 * change.norm() + 1e-6).item()
+
+
+def measured(name: str) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """(weights, multiply-adds) at the paper's input, and (channels, side) of the maps in order."""
+    with torch.device("meta"):
+        network = create(name).eval()
+        x = torch.empty(2, *NETWORKS[name].input)
+    work = sum(layer.multiply_adds for layer in cost.layers(network, NETWORKS[name].input))
+    maps: list[tuple[int, int]] = []
+    for stage in network[:-1]:
+        x = stage(x)
+        if (x.shape[1], x.shape[2]) not in maps[-1:]:
+            maps.append((x.shape[1], x.shape[2]))
+    return (sum(tensor.numel() for tensor in network.parameters()), work), maps
 
 
 def _declare(name: str, signature: str) -> None:

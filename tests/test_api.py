@@ -34,8 +34,91 @@ def test_a_network_of_the_users_own(tmp_path: Path) -> None:
     )
     assert run.scores["network"] == "Sequential"
     assert run.scores["test"]["top1"] > 0.8
+    picture = tmp_path / "digit.png"
+    Image.fromarray(load("digits").test.images[0, 0].numpy()).save(picture)
+    (answer,) = run.predict(picture)
     with pytest.raises(neocog.NeocogError, match="Sequential"):
-        run.network()
+        neocog.open(run.path).network()
+    again = neocog.open(run.path, network=nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+    assert again.predict(picture) == [answer]
+
+
+def test_a_network_of_ours_with_another_head_is_a_foreign_one(tmp_path: Path) -> None:
+    net = neocog.create("lenet_relu", num_classes=1000)
+    net.head[-1] = nn.Linear(84, 10, bias=False)
+    run = neocog.train(net, "digits", epochs=1, out=tmp_path / "r", watcher=Silent())
+    assert run.scores["network"] == "Sequential"
+    assert not run.network().training
+    with pytest.raises(neocog.NeocogError, match="not neocog's"):
+        neocog.open(run.path).network()
+
+
+class Branching(nn.Module):
+    """Decides by its data, which no pass without data can follow, and has tied weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.same = nn.Linear(64, 10), nn.Linear(64, 10)
+        self.same.weight = self.dense.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        flat = x.flatten(1)
+        return self.dense(flat) if float(x.mean()) > -100 else self.same(flat)
+
+
+def test_a_network_that_decides_by_its_data_and_ties_its_weights(tmp_path: Path) -> None:
+    run = neocog.train(
+        Branching(), "digits", recipe=Recipe(epochs=1), out=tmp_path / "r", watcher=Silent()
+    )
+    assert run.scores["network"] == "Branching"
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.dense(x.flatten(1)), x
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), "has 7 outputs, digits has 10 classes"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 12)), "has 12 outputs"),
+        (nn.Sequential(nn.Conv2d(1, 10, 3)), r"puts out \(1, 10, 6, 6\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double(), r"call \.float\(\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(99, 10)), "cannot take pictures of 1x8x8"),
+        (Pair(), "puts out a tuple"),
+        (nn.Sequential(nn.Flatten()), "no weights to train"),
+        (nn.Linear, "not an nn.Module instance"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_told_before_a_folder_is_made(
+    network: nn.Module, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        neocog.train(network, "digits", recipe=Recipe(), out=tmp_path / "r", watcher=Silent())
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_recipe_that_does_not_fit_is_told_before_a_folder_is_made(tmp_path: Path) -> None:
+    for changes, message in [
+        ({"optimizer": "diagonal-lm"}, "squared distances"),
+        ({"shift": 40}, "moved by at most 27"),
+        ({"resize": 9000}, "at most 224"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            neocog.train(
+                "lenet_relu", "digits", changes=changes, out=tmp_path / "r", watcher=Silent()
+            )
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_picture_too_large_is_answered_with_the_range() -> None:
+    with pytest.raises(UsageError, match="it takes 28x28 to 31x31"):
+        neocog.train("lenet_relu", load("digits", size=40), watcher=Silent())
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:

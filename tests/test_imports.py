@@ -22,7 +22,8 @@ MAY = {
     "engine": {"data", "recipe", "records"},
     "run": {"networks", "data", "recipe", "records"},
     "analysis": {"networks", "data", "recipe", "records", "run"},
-    "training": {"networks", "data", "recipe", "records", "engine", "run", "analysis"},
+    "fitting": {"networks", "data", "recipe", "analysis"},
+    "training": {"data", "recipe", "records", "engine", "run", "fitting"},
     "report": {"data", "records", "run", "analysis"},
     "progress": {"records", "report"},
 }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -13,7 +14,7 @@ from tests.conftest import Silent
 
 from neocog import api, training
 from neocog.analysis.scores import scores, summary
-from neocog.data.dataset import load
+from neocog.data.dataset import Split, load
 from neocog.errors import NeocogError, UsageError
 from neocog.networks import create
 from neocog.recipe import Recipe
@@ -85,6 +86,14 @@ def test_scores_agree_with_scikit_learn() -> None:
     assert said["top5"] == pytest.approx(top_k_accuracy_score(labels, logits, k=5))
     assert said["loss"] == pytest.approx(log_loss(labels, chances))
     assert said["n"] == 500
+
+
+def test_a_network_that_says_the_same_of_all_classes_earns_nothing() -> None:
+    same = Predictions(logits=np.zeros((20, 10), np.float32), labels=np.arange(20) % 10)
+    assert (scores(same)["top1"], scores(same)["top5"]) == (0.0, 0.0)
+    broken = Predictions(logits=np.full((4, 10), np.nan, np.float32), labels=np.zeros(4, np.int64))
+    with pytest.raises(NeocogError, match="not numbers"):
+        scores(broken)
 
 
 def test_top5_means_nothing_below_six_classes() -> None:
@@ -219,6 +228,78 @@ def test_ctrl_c_saves_and_resume_reaches_the_same_weights(tmp_path: Path, after:
     assert np.array_equal(one.logits, two.logits)
     with pytest.raises(UsageError, match="finished"):
         api.resume(stopped, watcher=Silent())
+
+
+def test_resume_takes_the_split_that_the_run_began_with(tmp_path: Path) -> None:
+    """The data were cut by hand with another seed than the recipe's."""
+    data = load("digits", seed=7, validation=0.2)
+    recipe = find("quick").changed({"epochs": 2})
+    runs = []
+    for name, stop in (("straight", 0), ("stopped", 9)):
+        job = training.begin(create("lenet_relu", seed=0), data, recipe=recipe, out=tmp_path / name)
+        facts = training.run(job)
+        for count, _ in enumerate(facts, 1):
+            if count == stop:
+                job.folder.save_state({**job.training.state(), "recipe": recipe.to_json()})
+                facts.close()
+                break
+        if stop:
+            api.resume(job.folder.path, watcher=Silent())
+        runs.append(job.folder)
+    one, two = (folder.predictions("validation") for folder in runs)
+    assert one is not None
+    assert two is not None
+    assert np.array_equal(one.logits, two.logits)
+
+
+def test_resume_refuses_the_same_pictures_with_other_labels(tmp_path: Path) -> None:
+    recipe = find("quick").changed({"epochs": 2})
+    stopped = interrupted(tmp_path, 3, recipe)
+    data = load("digits")
+    shuffled = Split(data.train.images, data.train.labels.flip(0))
+    with pytest.raises(NeocogError, match="began on other data"):
+        api.resume(stopped, data=dataclasses.replace(data, train=shuffled), watcher=Silent())
+
+
+def test_resume_refuses_a_recipe_that_was_edited(tmp_path: Path) -> None:
+    stopped = interrupted(tmp_path, 3, find("quick").changed({"epochs": 2}))
+    path = stopped / "recipe.json"
+    path.write_text(path.read_text().replace('"batch_size": 128', '"batch_size": 64'))
+    with pytest.raises(NeocogError, match="another recipe"):
+        api.resume(stopped, watcher=Silent())
+
+
+def test_ctrl_c_while_scoring_leaves_a_run_that_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    recipe = find("quick").changed({"epochs": 1})
+    job = training.begin(
+        create("lenet_relu", seed=0), load("digits"), recipe=recipe, out=tmp_path / "a b"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_score", interrupt)
+        with pytest.raises(training.Interrupted, match=r"neocog resume '.*a b'"):
+            list(training.run(job))
+    assert api.resume(job.folder.path, watcher=Silent()).scores["test"]["n"] == 359
+
+
+def test_a_second_ctrl_c_leaves_nothing_half_written(run: Path) -> None:
+    def interrupted_write(file: object) -> None:
+        raise KeyboardInterrupt
+
+    before = sorted(path.name for path in run.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder.open(run).write("last.pt", interrupted_write)
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+def test_reading_a_run_leaves_torchs_generator_alone(finished_run: Path) -> None:
+    before = torch.get_rng_state()
+    api.open_run(finished_run).network()
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_resume_refuses_other_data(tmp_path: Path) -> None:

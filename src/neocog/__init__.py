@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neocog.api import Run, resume, train
-    from neocog.api import open_run as open
+    from neocog.api import open_run as open  # noqa: F401
     from neocog.data.dataset import Dataset, load
     from neocog.errors import DataError, NeocogError, UsageError
     from neocog.networks import NETWORKS, create, vgg
     from neocog.recipe import Recipe
 
 __version__ = "0.1.0"
+# without "open", which `from neocog import *` would put over Python's own
 __all__ = [
     "NETWORKS",
     "DataError",
@@ -34,7 +35,6 @@ __all__ = [
     "UsageError",
     "create",
     "load",
-    "open",
     "resume",
     "train",
     "vgg",
@@ -67,4 +67,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOMES})

@@ -5,6 +5,7 @@ The command line and a notebook go the same way: through here.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,13 +20,15 @@ from neocog.analysis.scores import summary
 from neocog.data.batches import to_input
 from neocog.data.dataset import Dataset, load
 from neocog.data.pictures import read
-from neocog.data.sources import canonical_name
+from neocog.data.places import find as find_files
+from neocog.data.sources import SOURCES, canonical_name
+from neocog.engine.hardware import choose
 from neocog.errors import DataError, UsageError
 from neocog.networks import create
 from neocog.networks import find as find_network
 from neocog.progress import Notebook, Terminal, Watcher, in_notebook, watched
 from neocog.recipe import Recipe
-from neocog.recipes import default_for
+from neocog.recipes import default_for, described
 from neocog.recipes import find as find_recipe
 from neocog.records import Epoch
 from neocog.report import curves
@@ -35,8 +38,9 @@ from neocog.run import RunFolder
 class Run:
     """A run folder in hand: its history, its scores, its network."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, network: nn.Module | None = None) -> None:
         self.folder = folder
+        self._network = network
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -58,18 +62,16 @@ class Run:
         """What `neocog eval --json` prints: test and validation scores, time, speed."""
         return summary(self.folder)
 
-    def network(self) -> nn.Sequential:
+    def network(self) -> nn.Module:
         """The network with the weights that were scored, in eval mode."""
-        network = self.folder.new_network()
+        network = self.folder.new_network() if self._network is None else self._network
         self.folder.load_weights(network)
         return network.eval()
 
     def plot(self) -> Figure:
         """Loss and accuracy of training and validation by epoch, in one figure."""
-        title = (
-            f"{self.folder.network_name} on {self.folder.data['name']}, recipe {self.recipe.name}"
-        )
-        return curves.figure(self.history, title=title)
+        what = f"{self.folder.network_name} on {self.folder.data['name']}"
+        return curves.figure(self.history, title=f"{what}, recipe {described(self.recipe)}")
 
     def save_plot(self) -> Path:
         """The same as curves.png in the run folder; gives its path."""
@@ -87,8 +89,9 @@ class Run:
         pictures = [read(Path(file), 1 if spec.channels == 1 else 3) for file in files]
         answers = []
         for file, pixels in zip(files, pictures, strict=True):
+            device = next(network.parameters()).device
             with torch.inference_mode():
-                chances = network(to_input(pixels[None], spec))[0].softmax(0)
+                chances = network(to_input(pixels[None], spec).to(device))[0].softmax(0)
             order = chances.argsort(descending=True).tolist()
             ranked = [{"class": spec.classes[k], "probability": float(chances[k])} for k in order]
             answers.append({"file": str(file), "ranked": ranked})
@@ -118,6 +121,8 @@ def train(
     `watcher`, `tell` and `progress` replace that. Ctrl-C saves and raises `Interrupted`.
     """
     say = tell or _to_stderr
+    choose(device)  # a device that is not there, and a folder in use, are said before a download
+    RunFolder.check_unused(out)
     chosen = _recipe(network, data, recipe)
     chosen = chosen.changed({**(changes or {}), **({} if epochs is None else {"epochs": epochs})})
     dataset = _dataset(data, chosen, from_dir=from_dir, tell=say, progress=progress)
@@ -139,21 +144,32 @@ def resume(
     *,
     network: nn.Module | None = None,
     data: Dataset | None = None,
+    from_dir: str | Path | None = None,
     device: str = "auto",
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Run:
     """Go on with a run that was stopped, to the weights it would have reached.
 
-    A network that is not neocog's, and a data set that was not had by name, must be given again.
+    A network that is not neocog's, and a data set that was not had by name, must be given again;
+    `from_dir` is where the data lie now, if they have moved.
     """
-    job = training.resume(RunFolder.open(path), network=network, dataset=data, device=device)
+    job = training.resume(
+        RunFolder.open(path),
+        network=network,
+        dataset=data,
+        from_dir=from_dir,
+        device=device,
+        tell=tell or _to_stderr,
+        progress=progress,
+    )
     return _go(job, tell or _to_stderr, watcher)
 
 
-def open_run(path: str | Path) -> Run:
-    """A run that exists; `neocog.open` in Python."""
-    return Run(RunFolder.open(path))
+def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:
+    """A run that exists; `neocog.open` in Python. A network that is not neocog's is given again."""
+    return Run(RunFolder.open(path), network)
 
 
 def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None) -> Run:
@@ -168,7 +184,7 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
             said = note is not None
             if note:
                 tell(note)
-    run = Run(job.folder)
+    run = Run(job.folder, job.network)
     run.save_plot()
     return run
 
@@ -186,11 +202,15 @@ def _about(job: training.Job) -> list[str]:
     fitted = "" if have == size else f", from {have} ({spec.placing})"
     begun = job.training.epoch + job.training.step
     where = f"epoch {job.training.epoch + 1}, step {job.training.step + 1}"
+    if recipe.validation and not len(data.val):
+        held = "  (too few pictures for a validation split: the last weights are scored)"
+    else:
+        held = ""
     return [
         f"data     {data.name}: {len(data.train):,} pictures to train on, {len(data.val):,} to "
-        f"validate, {len(data.test):,} to test ({data.origin})",
+        f"validate, {len(data.test):,} to test ({data.origin}){held}",
         f"network  {job.folder.network_name}: {weights:,} weights, input {size}{fitted}",
-        f"recipe   {recipe.name}: {recipe.epochs} epochs of batch {recipe.batch_size}, "
+        f"recipe   {described(recipe)}: {recipe.epochs} epochs of batch {recipe.batch_size}, "
         f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, seed {recipe.seed}",
         f"machine  {hardware.name}: {hardware.device}, {hardware.threads} threads, "
         f"{hardware.precision}",
@@ -224,6 +244,8 @@ def _dataset(
     """The data set itself, or the first of the names that can be had."""
     if isinstance(data, Dataset):
         return data
+    if not isinstance(data, str | list | tuple) or not data:
+        raise UsageError(f"data: {data!r} was given; name a data set, or give a neocog.Dataset")
     names = [data] if isinstance(data, str) else list(data)
     for name in names:
         canonical_name(name)  # a wrong one is said before the first is fetched
@@ -233,15 +255,22 @@ def _dataset(
                 name,
                 validation=recipe.validation,
                 seed=recipe.seed,
-                from_dir=from_dir,
+                from_dir=None if place and canonical_name(name) == "digits" else from_dir,
                 tell=tell,
                 progress=progress,
             )
-        except DataError:
-            if place + 1 == len(names):
+        except DataError as error:
+            if place + 1 == len(names) or _is_damage(name, from_dir):
                 raise
-            tell(f"{name} cannot be had here; taking {names[place + 1]} instead")
-    raise UsageError("no data set was named")
+            tell(f"{str(error).splitlines()[0].removesuffix(' Tried:')}")
+            tell(f"taking {names[place + 1]} instead of {name}")
+    raise AssertionError("the last name either loads or raises")
+
+
+def _is_damage(name: str, from_dir: str | Path | None) -> bool:
+    """Whether a set failed in a place that its user named, rather than in being fetched."""
+    named = from_dir or os.environ.get("NEOCOG_DATA")
+    return bool(named) and bool(find_files(SOURCES[canonical_name(name)], Path(str(named))))
 
 
 def _to_stderr(line: str) -> None:

@@ -25,8 +25,9 @@ def unknown(kind: str, given: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not in `choices`: it offers the nearest right ones."""
     names = sorted(choices)
     folded = {_fold(name): name for name in names}
-    near = difflib.get_close_matches(_fold(given), folded, n=3, cutoff=0.5)
-    offer = [folded[key] for key in near] or names
+    begin = [key for key in folded if key.startswith(_fold(given))] if given else []
+    near = [*begin, *difflib.get_close_matches(_fold(given), folded, n=3, cutoff=0.5)]
+    offer = [folded[key] for key in dict.fromkeys(near)][:5] or names
     lead = "did you mean" if near else "there are"
     return UsageError(f"no {kind} is called {given!r}; {lead} {', '.join(offer)}")
 

@@ -142,6 +142,8 @@ def parse(name: str, value: object) -> Any:
     kind = _TYPES[name]
     if isinstance(value, list):
         return tuple(value)
+    if hasattr(value, "item"):  # a number of numpy's or torch's
+        value = value.item()
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, str) or kind is str:
@@ -200,10 +202,10 @@ def _is_a(value: object, kind: type) -> bool:
 def _check_range(name: str, value: float, low: float, high: float, open_low: bool) -> None:
     inside = low < value <= high if open_low else low <= value <= high
     if not inside:  # also a NaN
-        bound = f"above {low:g}" if open_low else f"{low:g} or more"
+        bound = f"above {low:,}" if open_low else f"{low:,} or more"
         raise UsageError(
             f"recipe field {name}: {value!r} was given; it takes {_words(_TYPES[name])}, "
-            f"{bound} and at most {high:g}"
+            f"{bound} and at most {high:,}"
         )
 
 

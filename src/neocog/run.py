@@ -52,11 +52,10 @@ class RunFolder:
 
         Raises `UsageError` if `out` has something in it: a run is never written over another.
         """
+        cls.check_unused(out)
         try:
             if out is not None:
                 out.mkdir(parents=True, exist_ok=True)
-                if any(out.iterdir()):
-                    raise UsageError(f"{out}: this folder is not empty; name a new one")
                 return cls(out)
             root.mkdir(parents=True, exist_ok=True)
             return cls(_first_free(root, name))
@@ -66,6 +65,20 @@ class RunFolder:
                 f"{where}: the run folder cannot be made there: {error.strerror}. "
                 "Name another with --out"
             ) from error
+
+    @staticmethod
+    def check_unused(out: str | Path | None) -> None:
+        """`UsageError` if `out` is a folder with something in it, or no name at all."""
+        if out is None:
+            return
+        if not str(out):
+            raise UsageError("--out: an empty name was given; name a new folder")
+        try:
+            used = Path(out).is_dir() and any(Path(out).iterdir())
+        except OSError as error:
+            raise UsageError(f"{out}: cannot be looked at: {error.strerror}") from error
+        if used:
+            raise UsageError(f"{out}: this folder is not empty; name a new one")
 
     def write_start(
         self,
@@ -88,7 +101,11 @@ class RunFolder:
         self.write("history.jsonl", lambda file: file.write(lines.encode()))
 
     def save_weights(self, network: nn.Module, epoch: int) -> None:
-        weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+        # cloned, for safetensors refuses tensors that share their memory, as tied weights do
+        weights = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in network.state_dict().items()
+        }
         about = {
             "neocog": json.dumps({**self._read("recipe.json", _json), "epoch": epoch}),
             "input": json.dumps(self.spec.to_json()),
@@ -110,8 +127,11 @@ class RunFolder:
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)
-        except (OSError, RuntimeError) as error:  # torch.save says a full disk with RuntimeError
+        except BaseException as error:
             aside.unlink(missing_ok=True)
+            if not isinstance(error, OSError | RuntimeError):  # a second Ctrl-C, say
+                raise
+            # torch.save says a full disk with a RuntimeError
             raise NeocogError(
                 f"{path}: cannot be written: {_reason(error)}. What was saved before is untouched"
             ) from error
@@ -122,10 +142,13 @@ class RunFolder:
     def open(cls, path: str | Path) -> RunFolder:
         """An existing run. Raises `UsageError` if there is none at `path`."""
         folder = cls(Path(path))
-        if not (folder.path / "recipe.json").is_file():
-            what = "there is no such folder" if not folder.path.exists() else "no recipe.json in it"
-            raise UsageError(f"{path}: not a run folder: {what}")
-        return folder
+        try:
+            if (folder.path / "recipe.json").is_file():
+                return folder
+            what = "no recipe.json in it" if folder.path.exists() else "there is no such folder"
+        except OSError as error:
+            what = str(error.strerror)
+        raise UsageError(f"{path}: not a run folder: {what}")
 
     @property
     def recipe(self) -> Recipe:
@@ -138,7 +161,7 @@ class RunFolder:
     @property
     def data(self) -> dict[str, Any]:
         """The data set: name, fingerprint, and how it was asked for."""
-        return self._read("recipe.json", lambda p: dict(_json(p)["data"]))
+        return self._read("recipe.json", _data)
 
     @property
     def made(self) -> dict[str, Any]:
@@ -170,7 +193,9 @@ class RunFolder:
         """What `save_state` was given."""
         self._need("last.pt", "it was stopped before anything could be saved")
         return self._read(
-            "last.pt", lambda p: dict(torch.load(p, map_location="cpu", weights_only=True))
+            "last.pt",
+            lambda p: dict(torch.load(p, map_location="cpu", weights_only=True)),
+            quote=False,  # torch would advise to load it unsafely
         )
 
     def new_network(self) -> nn.Sequential:
@@ -184,7 +209,10 @@ class RunFolder:
         return self._read(
             "recipe.json",
             lambda p: create(
-                made["name"], num_classes=made["num_classes"], in_channels=made["in_channels"]
+                made["name"],
+                num_classes=made["num_classes"],
+                in_channels=made["in_channels"],
+                seed=0,  # nobody's generator is disturbed for weights that will be replaced
             ),
         )
 
@@ -199,7 +227,7 @@ class RunFolder:
         """What the network said of "test" or "validation"; None if that was not written."""
         if not (self.path / f"{split}.npz").exists():
             return None
-        return self._read(f"{split}.npz", _predictions)
+        return self._read(f"{split}.npz", _predictions, quote=False)
 
     # -- inside
 
@@ -207,18 +235,24 @@ class RunFolder:
         if not (self.path / name).exists():
             raise NeocogError(f"{self.path}: the run has no {name}: {why}")
 
-    def _read(self, name: str, understand: Callable[[Path], T]) -> T:
-        """What `understand` makes of a file; whatever goes wrong in it is said of that file."""
+    def _read(self, name: str, understand: Callable[[Path], T], *, quote: bool = True) -> T:
+        """What `understand` makes of a file; whatever goes wrong in it is said of that file.
+
+        With `quote` in the words of the library that failed.
+        """
         path = self.path / name
         try:
             return understand(path)
+        except FileNotFoundError:
+            raise NeocogError(f"{path}: missing from this run folder") from None
         except Exception as error:  # json, numpy, torch and safetensors raise whatever they like
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise NeocogError(f"{path}: damaged, or not written by neocog: {first}") from error
+            first = (str(error).splitlines() or [""])[0] if quote else ""
+            reason = first or type(error).__name__
+            raise NeocogError(f"{path}: damaged, or not written by neocog: {reason}") from error
 
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-        self.write(name, lambda file: file.write(text.encode()))
+        self.write(name, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 
 def _reason(error: BaseException) -> str:
@@ -232,15 +266,40 @@ def _reason(error: BaseException) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
 
 
+def _data(path: Path) -> dict[str, Any]:
+    value = dict(_json(path)["data"])
+    counts = value["pictures"]
+    sound = (
+        isinstance(value["name"], str)
+        and isinstance(value["seed"], int)
+        and isinstance(value["validation"], int | float)
+        and isinstance(value["from"], str | None)
+        and all(isinstance(counts[key], int) for key in ("train", "validation", "test"))
+    )
+    if not sound:
+        raise ValueError("what it says of the data set is not of the right kind")
+    return value
+
+
 def _predictions(path: Path) -> Predictions:
     with np.load(path, allow_pickle=False) as arrays:
-        return Predictions(logits=arrays["logits"], labels=arrays["labels"])
+        logits, labels = arrays["logits"], arrays["labels"]
+    sound = (
+        logits.ndim == 2
+        and labels.shape == logits.shape[:1]
+        and logits.dtype == np.float32
+        and labels.dtype == np.int64
+        and bool(((labels >= 0) & (labels < logits.shape[1])).all())
+    )
+    if not sound:
+        raise ValueError
+    return Predictions(logits=logits, labels=labels)
 
 
 def _first_free(root: Path, name: str) -> Path:

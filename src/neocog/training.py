@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import platform
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,15 +20,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from neocog.analysis import cost
 from neocog.data import augment
 from neocog.data.batches import Augmentation, TrainingBatches
-from neocog.data.dataset import Dataset, InputSpec, input_spec, load, to_channels
+from neocog.data.dataset import Dataset, InputSpec, load, to_channels
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import Training, fit
+from neocog.engine.fit import Training, check_finite_logits, fit
 from neocog.engine.hardware import Hardware, choose
-from neocog.errors import DataError, UsageError
-from neocog.networks import Made
+from neocog.errors import DataError, NeocogError, UsageError
+from neocog.fitting import fitted_spec, known
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
 from neocog.run import RunFolder
@@ -37,8 +37,13 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after the step was finished and saved in the run folder `path`."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"stopped and saved; `neocog resume {path}` goes on")
+        super().__init__(f"stopped and saved; `neocog resume {quoted(path)}` goes on")
         self.path = path
+
+
+def quoted(path: Path) -> str:
+    """A path as one types it in a shell."""
+    return shlex.quote(str(path))
 
 
 @dataclass(eq=False)
@@ -64,19 +69,19 @@ def begin(
 ) -> Job:
     """A new run of `network` on `dataset`, with its folder made and its start written.
 
-    Raises `UsageError` if network and data do not fit, before any folder is made.
+    Raises `UsageError` if network, data and recipe do not fit, before any folder is made.
     """
     spec = fitted_spec(network, dataset, recipe)
     hardware = choose(device, pixels=recipe.batch_size * spec.size[0] * spec.size[1])
     network.to(hardware.device)
     training = Training.begin(network, recipe)
-    made = getattr(network, "made", None)
-    name = made.name if isinstance(made, Made) else type(network).__name__
+    made = known(network)
+    name = made.name if made else type(network).__name__
     folder = RunFolder.create(out, name=f"{name}-{dataset.name}")
     folder.write_start(
         recipe,
         spec,
-        network=made if isinstance(made, Made) else name,
+        network=made or name,
         data=_data_facts(dataset),
         environment=_environment(dataset, hardware),
     )
@@ -88,37 +93,65 @@ def resume(
     *,
     network: nn.Module | None = None,
     dataset: Dataset | None = None,
+    from_dir: str | Path | None = None,
     device: str = "auto",
+    tell: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Job:
     """A run as it was saved. A network that is not neocog's must be given again."""
-    recipe, spec = folder.recipe, folder.spec
+    recipe, spec, facts = folder.recipe, folder.spec, folder.data
     if folder.finished:
         raise UsageError(
-            f"{folder.path}: this run is finished; `neocog eval {folder.path}` shows its scores"
+            f"{folder.path}: this run is finished; `neocog eval {quoted(folder.path)}` shows its "
+            "scores"
         )
     state = folder.state()
     network = folder.new_network() if network is None else network
     if dataset is None:
         dataset = load(
-            folder.data["name"],
-            validation=recipe.validation,
-            seed=recipe.seed,
-            from_dir=folder.data["from"],
+            facts["name"],
+            validation=facts["validation"],
+            seed=facts["seed"],
+            from_dir=from_dir or facts["from"],
+            tell=tell,
+            progress=progress,
         )
     _check_same_data(folder, dataset)
     hardware = choose(device, pixels=recipe.batch_size * spec.size[0] * spec.size[1])
     network.to(hardware.device)
     training = Training.begin(network, recipe)
-    training.restore(state)
+    try:
+        if Recipe.from_json(state["recipe"]) != recipe:
+            raise ValueError("it was saved with another recipe than recipe.json has now")
+        training.restore(state)
+    except Exception as error:  # whatever a wrong or damaged state makes torch raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NeocogError(f"{folder.path / 'last.pt'}: cannot be resumed: {reason}") from error
     return Job(network, dataset, recipe, spec, folder, hardware, training)
 
 
 def run(job: Job) -> Iterator[Step | Epoch]:
     """Train to the end, saving as it goes; then score the test split, once.
 
-    Ctrl-C ends the step, saves and raises `Interrupted`.
+    Ctrl-C ends the step, saves and raises `Interrupted`; a second one does not wait for the step.
     """
-    device, folder, recipe = job.hardware.device, job.folder, job.recipe
+    folder = job.folder
+    try:
+        if not (folder.path / "last.pt").exists():
+            _save(job)  # from here on there is something to resume
+        with job.hardware.in_force():
+            yield from _train(job)
+        _score(job)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        if (folder.path / "last.pt").exists():
+            raise Interrupted(folder.path) from None
+        raise
+
+
+def _train(job: Job) -> Iterator[Step | Epoch]:
+    recipe, device = job.recipe, job.hardware.device
     batches = TrainingBatches(
         split=job.dataset.train.to(device),
         spec=job.spec,
@@ -126,56 +159,31 @@ def run(job: Job) -> Iterator[Step | Epoch]:
         seed=recipe.seed,
         augmentation=_augmentation(job),
     )
-    val = job.dataset.val.to(device)
-    with job.hardware.in_force(), _ctrl_c() as pressed:
-        for fact in fit(job.training, batches, val, recipe=recipe):
+    with _ctrl_c() as pressed:
+        for fact in fit(job.training, batches, job.dataset.val.to(device), recipe=recipe):
             if isinstance(fact, Epoch):
                 if fact.best or recipe.select == "last":
-                    folder.save_weights(job.network, fact.epoch)
-                folder.save_state(job.training.state())
+                    job.folder.save_weights(job.network, fact.epoch)
+                _save(job)
             yield fact
             if pressed.is_set() and job.training.epoch < recipe.epochs:
-                folder.save_state(job.training.state())
-                raise Interrupted(folder.path)
-    folder.load_weights(job.network)
-    if len(val):
-        folder.write_predictions("validation", predictions(job.network, val, job.spec))
-    folder.write_predictions("test", predictions(job.network, job.dataset.test, job.spec))
+                _save(job)
+                raise Interrupted(job.folder.path)
 
 
-def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSpec:
-    """The InputSpec for this network, data and recipe; `UsageError` where they do not fit."""
-    made = getattr(network, "made", None)
-    channels, size = dataset.channels, dataset.size
-    if size is None and recipe.size:
-        size = (recipe.size, recipe.size)
-    if isinstance(made, Made):
-        channels, size = made.in_channels, size or made.input[1:]
-        if made.num_classes != len(dataset.classes):
-            raise UsageError(
-                f"{made.name} has {made.num_classes} outputs, {dataset.name} has "
-                f"{len(dataset.classes)} classes; make it with num_classes={len(dataset.classes)}"
-            )
-    height, width = size or dataset.train.images.shape[2:]
-    if not cost.takes(network, (channels, height, width)):
-        raise UsageError(_does_not_take(network, (channels, height, width)))
-    return input_spec(
-        dataset,
-        channels,
-        (height, width),
-        pixels=recipe.pixels,
-        placing=recipe.placing,
-        resize=recipe.resize,
-    )
+def _save(job: Job) -> None:
+    job.folder.save_state({**job.training.state(), "recipe": job.recipe.to_json()})
 
 
-def _does_not_take(network: nn.Module, size: tuple[int, int, int]) -> str:
-    name = getattr(getattr(network, "made", None), "name", type(network).__name__)
-    smallest = cost.smallest_size(network, size[0])
-    given = f"{name} cannot take pictures of {size[0]}x{size[1]}x{size[2]} (C, H, W)"
-    if smallest is None:
-        return f"{given}; no size up to 512 fits it with {size[0]} channels"
-    return f"{given}; the smallest that it can is {smallest[0]}x{smallest[1]}"
+def _score(job: Job) -> None:
+    """The weights that the recipe selects into the network, and what they say of val and test."""
+    job.folder.load_weights(job.network)
+    job.network.eval()
+    for name, split in (("validation", job.dataset.val), ("test", job.dataset.test)):
+        if len(split):
+            said = predictions(job.network, split.to(job.hardware.device), job.spec)
+            check_finite_logits(said, f"the {name} split")
+            job.folder.write_predictions(name, said)
 
 
 def not_started(fact: Epoch, classes: int) -> str | None:
@@ -205,7 +213,9 @@ def _data_facts(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "from": dataset.from_dir,
-        "fingerprint": dataset.fingerprint,
+        "seed": dataset.seed,
+        "validation": dataset.validation,
+        "fingerprint": dataset.fingerprint(),
         "pictures": {
             "train": len(dataset.train),
             "validation": len(dataset.val),
@@ -219,7 +229,8 @@ def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
     if (facts["fingerprint"], facts["pictures"]) != (now["fingerprint"], now["pictures"]):
         raise DataError(
             f"{folder.path}: the run began on other data: {facts['name']} with "
-            f"{facts['pictures']}, and this is {now['name']} with {now['pictures']}"
+            f"{facts['pictures']}, and this is {now['name']} with {now['pictures']}. If it was a "
+            "Dataset of your own, give it again: neocog.resume(run, data=...)"
         )
 
 
@@ -235,7 +246,7 @@ def _environment(dataset: Dataset, hardware: Hardware) -> dict[str, Any]:
         },
         "system": platform.platform(),
         "hardware": hardware.to_json(),
-        "data": {"origin": dataset.origin, "fingerprint": dataset.fingerprint},
+        "data": {"origin": dataset.origin},
     }
 
 

@@ -115,13 +115,17 @@ def test_a_network_that_looks_at_its_data_is_named_with_the_layer() -> None:
 
     network = nn.Sequential(nn.Conv2d(1, 1, 3), Branching(), nn.ReLU())
     with pytest.raises(
-        UsageError, match=r"Sequential cannot be followed beyond layer '1' .*1, 8, 8"
+        UsageError, match=r"Sequential cannot be followed beyond layer '1'.*not seen: 1, 2"
     ):
         cost.layers(network, (1, 8, 8))
+    seen = cost.table(network, (1, 8, 8))
+    assert [layer.name for layer in seen.layers] == ["0"]
+    assert seen.unseen == ["1", "2"]
+    assert seen.why is not None
 
 
 def test_a_picture_that_does_not_fit_is_named_with_the_layer() -> None:
-    with pytest.raises(UsageError, match=r"layer 'head.fc3' for an input of \(1, 32, 32\)"):
+    with pytest.raises(UsageError, match=r"layer 'head.fc3'.*input of \(1, 32, 32\)"):
         cost.layers(create("lenet_relu"), (1, 32, 32))
 
 
@@ -178,12 +182,11 @@ def test_what_takes_says_is_so() -> None:
         assert cost.takes(network, (1, side, side)) == fits
 
 
-def test_functions_without_a_module_are_not_seen() -> None:
-    """As the page of `cost` says; who has such arithmetic declares `multiply_adds`."""
+def test_functions_without_a_module_are_seen() -> None:
 
     class Functional(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return F.conv2d(x, torch.zeros(1, 1, 3, 3, device=x.device))
 
     (layer,) = cost.layers(Functional(), (1, 5, 5))
-    assert (layer.output, layer.multiply_adds) == ((1, 3, 3), 0)
+    assert (layer.output, layer.multiply_adds) == ((1, 3, 3), 81)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -28,7 +29,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> object:
 def test_nets_lists_every_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:]] == list(NETWORKS)
+    assert [line.split()[0] for line in lines[2 : 2 + len(NETWORKS)]] == list(NETWORKS)
+    assert f"{len(NETWORKS)} networks" in lines[-2]
     assert main(["nets", "--json"]) == 0
     assert {fact["name"] for fact in said(capsys)} == set(NETWORKS)  # type: ignore[attr-defined]
 
@@ -46,6 +48,7 @@ def test_nets_name_gives_the_documented_value(capsys: pytest.CaptureFixture[str]
         "output": [96, 55, 55],
         "parameters": 34944,
         "multiply_adds": 105415200,
+        "receptive_field": {"size": [11, 11], "stride": [4, 4], "offset": [5.0, 5.0]},
     }
     assert sum(layer["parameters"] for layer in value["layers"]) == value["parameters"]
 
@@ -54,13 +57,56 @@ def test_nets_name_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nets", "AlexNet-Book"]) == 0
     out = capsys.readouterr().out
     assert "96x54x54" in out
-    assert "total" in out.splitlines()[-1]
+    assert "938.146 M multiply-adds = 1.876 G FLOPs" in out
+
+
+def test_nets_name_for_another_input_and_by_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets", "resnet18", "--input", "1,64,96", "--stages", "--json"]) == 0
+    value = said(capsys)
+    assert isinstance(value, dict)
+    assert value["input"] == [1, 64, 96]
+    outputs = {layer["name"]: layer["output"] for layer in value["layers"]}
+    assert outputs["conv1"] == [64, 32, 48]
+    assert list(outputs.values())[-2] == [512, 2, 3]
+
+
+def test_auxiliary_heads_are_counted_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets", "googlenet_bn", "--json"]) == 0
+    value = said(capsys)
+    assert isinstance(value, dict)
+    assert value["parameters"] == 6_624_904  # torchvision without aux_logits
+    assert value["parameters"] + value["auxiliary_parameters"] == 13_004_888  # and with
+
+
+def test_nets_compare_is_the_courses_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets", "--compare", "lenet_sigmoid", "alexnet-book", "--json"]) == 0
+    value = said(capsys)
+    assert isinstance(value, dict)
+    assert [row["layer"] for row in value["rows"]][:3] == ["conv 1", "conv 2", "conv 3"]
+    assert value["rows"][2]["costs"][0] is None
+    assert value["totals"][0]["parameters"] == 61_706
+    assert value["factors"][1]["parameters"] == pytest.approx(46_764_746 / 61_706)
+    assert main(["nets", "--compare", "lenet5", "resnet50", "vgg16"]) == 0
+    out = capsys.readouterr().out
+    assert "stage 1" in out
+    assert "against lenet5" in out
+
+
+def test_nets_draw_writes_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nets", "lenet5", "--draw", "lenet5.svg"]) == 0
+    assert "lenet5.svg" in capsys.readouterr().out
+    assert ElementTree.parse("lenet5.svg").getroot().tag.endswith("svg")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nets", "alexnte"], "did you mean alexnet"),
+        (["nets", "vgg16", "--input", "3,20,20"], "the smallest it takes 32x32"),
+        (["nets", "vgg16", "--input", "3x20"], "channels, height and width"),
+        (["nets", "--stages"], "need a network"),
+        (["nets", "vgg16", "--draw", "vgg.doc"], ".svg"),
+        (["nets", "--compare", "vgg16", "vgg61"], "did you mean"),
         (["train", "lenet", "mnits"], "did you mean"),
         (["train", "lenet_relu", "mnits"], "did you mean mnist"),
         (["train", "lenet_relu", "digits", "--recipe", "quik"], "did you mean quick"),
@@ -189,30 +235,32 @@ def neocog(*arguments: str) -> list[str]:
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(tmp_path: Path) -> None:
-    command = neocog("train", "lenet_relu", "digits", "--epochs", "400")
+    command = neocog("train", "lenet_relu", "digits", "--epochs", "30", "--out", "my run")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("epoch   2/400"):
+            if line.startswith("epoch  2/30"):
                 break
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait(timeout=60) == 130
-    assert "resume runs/lenet_relu-digits" in rest
-    recipe = tmp_path / "runs/lenet_relu-digits/recipe.json"
-    value = json.loads(recipe.read_text())
-    done = len((recipe.parent / "history.jsonl").read_text().splitlines())
-    value["recipe"]["epochs"] = done + 1
-    value["recipe"]["schedule"] = "constant"
-    recipe.write_text(json.dumps(value))
+    assert "resume 'my run'" in rest
     again = subprocess.run(
-        neocog("resume", "runs/lenet_relu-digits", "--json"),
+        neocog("resume", "my run", "--json"),
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(again.stdout)["epochs"] == done + 1
+    assert json.loads(again.stdout)["epochs"] == 30
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_result_that_cannot_be_written_is_a_clear_end(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m neocog nets > /dev/full"
+    out = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert out.returncode == 1
+    assert out.stderr.strip() == "neocog: [Errno 28] No space left on device"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs /bin/sh")

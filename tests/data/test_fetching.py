@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import socket
 import threading
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.data.tiny_sets import (
@@ -64,7 +68,7 @@ def test_the_next_mirror_is_asked_and_a_dead_host_only_once(tiny, server, monkey
         monkeypatch.setattr(
             download, "connect", lambda *a, **k: calls.append(a[0][1]) or connect(*a, **k)
         )
-        cache.discard(tiny.source)
+        shutil.rmtree(cache_dir() / "tiny")
         assert holds(load("tiny"), tiny)
     assert calls.count(int(dead.split(":")[1])) == 1
 
@@ -129,7 +133,7 @@ def test_another_process_keeps_its_part(tiny, server, monkeypatch):
     assert holds(load("tiny"), tiny)
     assert theirs.read_bytes() == b"growing"
     monkeypatch.setattr(download, "STALE_SECONDS", -1.0)
-    cache.discard(tiny.source)
+    shutil.rmtree(cache_dir() / "tiny")
     assert holds(load("tiny"), tiny)
     assert not theirs.exists(), "its process is gone, so it was taken over"
 
@@ -182,6 +186,125 @@ def test_a_damaged_or_partial_cache_is_fetched_again(tiny, server, monkeypatch):
     image_file.unlink()
     load("tiny")
     assert "the cache" in load("tiny").origin
+
+
+def test_a_damaged_copy_stays_until_a_sound_one_takes_its_place(tiny, server, monkeypatch):
+    served(monkeypatch, tiny, server)
+    load("tiny")
+    image_file = cache_dir() / "tiny" / "train-images-idx3-ubyte"
+    image_file.write_bytes(b"damage")
+    offered, server.files = server.files, {}
+    with pytest.raises(DataError, match=r"cannot be used, to be replaced: .*train-images.*found"):
+        load("tiny")
+    assert image_file.read_bytes() == b"damage"
+    server.files = offered
+    load("tiny")
+    assert image_file.read_bytes() == tiny.files[image_file.name]
+    assert leftovers() == []
+
+
+def test_a_sound_copy_of_another_process_stays(tiny, server, monkeypatch):
+    served(monkeypatch, tiny, server)
+    official_files = cache.official_files
+
+    def slowly(found):
+        tiny.write(cache_dir() / "tiny")
+        return official_files(found)
+
+    monkeypatch.setattr(cache, "official_files", slowly)
+    said = []
+    assert holds(load("tiny", tell=said.append), tiny)
+    assert not any("not kept" in line for line in said)
+    assert not (cache_dir() / "tiny" / cache.MARKER).exists()
+
+
+def test_a_damaged_copy_is_put_back_where_the_sound_one_cannot_be(tiny, server, monkeypatch):
+    served(monkeypatch, tiny, server)
+    load("tiny")
+    image_file = cache_dir() / "tiny" / "train-images-idx3-ubyte"
+    image_file.write_bytes(b"damage")
+    rename = Path.rename
+
+    def refused(self, target):
+        if self.name == "kept":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    said = []
+    assert holds(load("tiny", tell=said.append), tiny)
+    assert any("not kept in the cache" in line and "Input/output" in line for line in said)
+    assert image_file.read_bytes() == b"damage"
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("case", ["nothing of it", "a part", "another set", "a marker of its own"])
+@pytest.mark.parametrize("online", [True, False])
+def test_a_folder_of_the_users_is_left_alone(tiny, other, server, monkeypatch, case, online):
+    served(monkeypatch, tiny, server)
+    mine = (other if case == "another set" else tiny).write(cache_dir() / "tiny")
+    for path in mine.iterdir():
+        if case == "nothing of it" or (case == "a part" and "train" in path.name):
+            path.unlink()
+    if case == "a marker of its own":
+        (mine / "t10k-labels-idx1-ubyte").unlink()
+        (mine / cache.MARKER).write_text("\n".join(["for my editor", *tiny.files]))
+    else:
+        (mine / "notes.txt").write_text("precious")
+    before, said = contents(mine), []
+    if online:
+        assert holds(load("tiny", tell=said.append), tiny)
+        assert f"tiny: not kept in the cache: {mine} is left alone" in said
+    else:
+        server.files = {}
+        with pytest.raises(DataError, match="holds no whole Tiny; left alone"):
+            load("tiny", tell=said.append)
+    assert f"the folder {mine} in the cache is not neocog's alone" in said[0]
+    assert contents(mine) == before
+    assert leftovers() == [] or not online
+
+
+@pytest.mark.parametrize("added", ["notes.txt", "mine/notes.txt", "empty", "link", "linked"])
+def test_a_copy_of_ours_with_something_of_the_users_in_it_is_left_alone(
+    tmp_path, tiny, server, monkeypatch, added
+):
+    served(monkeypatch, tiny, server)
+    load("tiny")
+    folder = cache_dir() / "tiny"
+    (folder / "train-images-idx3-ubyte").write_bytes(b"damage")
+    if added == "empty":
+        (folder / added).mkdir()
+    elif added == "link":
+        (folder / "t10k-labels-idx1-ubyte").unlink()
+        (folder / "t10k-labels-idx1-ubyte").symlink_to(tmp_path / "labels")
+    elif added == "linked":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        (folder / added).parent.mkdir(exist_ok=True)
+        (folder / added).write_text("precious")
+    before, said = contents(folder), []
+    assert holds(load("tiny", tell=said.append), tiny)
+    assert "left alone, so the set is not kept in the cache" in said[0]
+    assert contents(folder) == before
+    assert folder.is_symlink() == (added == "linked")
+
+
+def test_what_killed_processes_left_is_swept_and_nothing_else(tiny, server, monkeypatch):
+    served(monkeypatch, tiny, server)
+    ours, theirs = cache_dir() / ".neocog-0123456789ab", cache_dir() / ".work-2019"
+    for folder in (ours, theirs):
+        (folder / "sub").mkdir(parents=True)
+        os.utime(folder, (0, time.time() - 2 * cache.ABANDONED_SECONDS))
+    load("tiny")
+    assert not ours.exists()
+    assert (theirs / "sub").is_dir()
 
 
 def test_a_cache_that_cannot_be_written_to_is_said_and_done_without(

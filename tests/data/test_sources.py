@@ -245,6 +245,25 @@ def test_when_every_route_fails_all_are_named_with_what_to_do(tmp_path, tiny, mo
     assert leftovers() == []
 
 
+@pytest.mark.parametrize("by", ["--from", "NEOCOG_DATA", "NEOCOG_CACHE"])
+def test_a_home_folder_that_is_not_known_is_named(tiny, monkeypatch, by):
+    path = "~no-such-user/x"
+    if by != "--from":
+        monkeypatch.setenv(by, path)
+        with pytest.raises(UsageError, match=f"{by}: in '{path}', no home folder is known"):
+            available("tiny")
+    with pytest.raises(UsageError, match=f"{by}: in '{path}', no home folder is known"):
+        load("tiny", from_dir=Path(path) if by == "--from" else None)
+
+
+def test_a_home_folder_is_expanded(tmp_path, tiny, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tiny.write(tmp_path / "have")
+    assert holds(load("tiny", from_dir=Path("~/have")), tiny)
+    monkeypatch.setenv("NEOCOG_CACHE", "~/kept")
+    assert cache_dir() == tmp_path / "kept"
+
+
 # ------------------------------------------------------------------ digits
 
 

@@ -52,7 +52,9 @@ def dropout_net(seed: int = 0) -> nn.Sequential:
     return network
 
 
-RECIPE = Recipe(epochs=3, batch_size=16, lr=0.05, momentum=0.9, nesterov=True, shift=1)
+RECIPE = Recipe(
+    epochs=3, batch_size=16, lr=0.05, momentum=0.9, nesterov=True, shift=1, schedule="linear"
+)
 
 
 def test_it_learns_and_tells_every_step_and_epoch() -> None:
@@ -111,6 +113,7 @@ def test_stopped_anywhere_and_resumed_it_reaches_the_same_weights(stop_at: int) 
         straight.network.state_dict().items(), second.network.state_dict().values(), strict=True
     ):
         assert torch.equal(a, b), name
+    # stop_at 6 is an epoch's last step: its lr is told though no step of it is left
     told = [(e.train_loss, e.train_accuracy, e.val_loss, e.lr) for e in straight.history]
     assert told == [(e.train_loss, e.train_accuracy, e.val_loss, e.lr) for e in second.history]
 
@@ -125,6 +128,26 @@ def test_dropout_differs_from_step_to_step() -> None:
         pass
     assert len(masks) == 12
     assert not any(torch.equal(a, b) for i, a in enumerate(masks) for b in masks[i + 1 :])
+
+
+def test_auxiliary_heads_add_their_losses_by_weight() -> None:
+    class TwoHeads(nn.Sequential):
+        def training_logits(self, x: torch.Tensor) -> list[tuple[float, torch.Tensor]]:
+            return [(1.0, self(x)), (0.3, self(x) * 2)]
+
+    network = TwoHeads(nn.Flatten(), nn.Linear(784, 4))
+    recipe = Recipe(epochs=1, batch_size=16, lr=1e-9)
+    made = batches(recipe)
+    (images, labels), *_ = made.epoch(0)
+    with torch.no_grad():
+        expected = F.cross_entropy(network(images), labels)
+        expected += 0.3 * F.cross_entropy(network(images) * 2, labels)
+    first = next(fit(Training.begin(network, recipe), made, pictures(0), recipe=recipe))
+    assert isinstance(first, Step)
+    assert first.loss == pytest.approx(float(expected), rel=1e-5)
+    assert first.accuracy == pytest.approx(
+        float((network(images).argmax(1) == labels).float().mean())
+    )
 
 
 def test_torchs_own_generator_is_put_back() -> None:
@@ -143,6 +166,25 @@ def test_a_loss_that_is_not_finite_stops_at_once_and_says_what_to_try() -> None:
     with pytest.raises(DivergedError, match=r"epoch 1, at lr 1e\+06.*smaller lr"):
         list(fit(training, batches(recipe), pictures(8, 1), recipe=recipe))
     assert training.step < 6
+
+
+class BrokenInTheEnd(nn.Module):
+    """As after a last update too many: sound while it trains, no numbers when it is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(784, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = self.dense(x.flatten(1))
+        return logits if self.training else logits * math.nan
+
+
+def test_a_last_update_that_breaks_the_network_is_noticed() -> None:
+    recipe = Recipe(epochs=1, batch_size=96, lr=0.01)
+    training = Training.begin(BrokenInTheEnd(), recipe)
+    with pytest.raises(DivergedError, match="no numbers on the validation split"):
+        list(fit(training, batches(recipe), pictures(8, 1), recipe=recipe))
 
 
 def test_the_best_epoch_is_the_best_validation_so_far() -> None:
@@ -176,7 +218,7 @@ GOLDEN_RECIPES = {
     "lenet_relu": Recipe(batch_size=32, lr=0.005, momentum=0.9, nesterov=True, mirror=True),
     "lenet_sigmoid": Recipe(batch_size=32, lr=0.1, pixels="unit"),
     "lenet5": Recipe(
-        batch_size=4, lr=0.0005, optimizer="diagonal-lm", loss="lenet5-map", placing="pad"
+        batch_size=4, lr=0.00002, optimizer="diagonal-lm", loss="lenet5-map", placing="pad"
     ),
 }
 

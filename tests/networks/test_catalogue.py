@@ -64,7 +64,7 @@ def on_meta(name: str, **options: int) -> nn.Sequential:
         return create(name, **options)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", COUNTS)
 def test_weights_and_multiply_adds_are_the_papers(name: str) -> None:
     network = on_meta(name)
     table = cost.layers(network, NETWORKS[name].input)
@@ -73,7 +73,7 @@ def test_weights_and_multiply_adds_are_the_papers(name: str) -> None:
     assert sum(layer.parameters for layer in table) == weights
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", MAPS)
 def test_maps_are_the_papers(name: str) -> None:
     network = on_meta(name).eval()
     x = torch.empty(2, *NETWORKS[name].input, device="meta")
@@ -87,7 +87,7 @@ def test_maps_are_the_papers(name: str) -> None:
     assert network.head(x).shape == (2, NETWORKS[name].num_classes)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", COUNTS)
 def test_takes_other_classes_and_channels(name: str) -> None:
     network = on_meta(name, num_classes=7, in_channels=2).eval()
     x = torch.empty(3, 2, *NETWORKS[name].input[1:], device="meta")
@@ -95,7 +95,7 @@ def test_takes_other_classes_and_channels(name: str) -> None:
     assert how_made(network) == Made(name, 7, 2, (2, *NETWORKS[name].input[1:]))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", COUNTS)
 def test_a_state_dict_made_again_loads_strictly(name: str) -> None:
     made = how_made(on_meta(name, num_classes=12))
     assert made is not None
@@ -195,3 +195,25 @@ def test_pages_are_short_and_carry_their_card() -> None:
         assert len(text.splitlines()) < (80 if page.name == "parts.py" else 150), page.name
         if "VARIANTS = (" in text:
             assert all(word in text for word in ("\nPaper  ", "\nIdea   ", "\nUnlike the paper\n"))
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("ResNet-20", "resnet20_cifar"),
+        ("VGG16-BN", "vgg16_bn"),
+        ("Wide ResNet 28-10", "wrn28_10_cifar"),
+        ("mobilenetv2_100", "mobilenet_v2"),
+        ("MobileNet", "mobilenet_v1"),
+        ("squeezenet1.1", "squeezenet1_1"),
+        ("tv_resnet50", "resnet50"),
+        ("googlenet", "googlenet"),
+    ],
+)
+def test_other_peoples_spellings_are_understood(spelling: str, name: str) -> None:
+    assert find(spelling).name == name
+
+
+def test_every_other_spelling_leads_somewhere() -> None:
+    for spelling, name in networks.ELSEWHERE.items():
+        assert find(spelling).name.replace("_", "") == name

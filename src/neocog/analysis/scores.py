@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import torch
@@ -17,16 +18,20 @@ TOP5_FROM = 6  # classes: with five or fewer, every answer is among the first fi
 def scores(said: Predictions) -> dict[str, Any]:
     """{"top1", "top5", "loss", "n"}: fractions, mean cross-entropy, pictures.
 
-    top5 is None below six classes. A label counts as found at k when fewer than k classes have
-    a higher logit.
+    top5 is None below six classes. The answers of a picture are its classes by falling logit; among
+    equal ones the label comes last, so a network that says the same of all classes earns nothing.
     """
-    logits, labels = torch.from_numpy(said.logits), torch.from_numpy(said.labels)
+    logits, labels = torch.from_numpy(said.logits).double(), torch.from_numpy(said.labels)
+    if not len(labels):
+        raise NeocogError("there are no pictures to score")
+    if not bool(logits.isfinite().all()):
+        raise NeocogError("the network put out values that are not numbers: it has diverged")
     own = logits.gather(1, labels[:, None])
-    ahead = (logits > own).sum(1)
+    ahead = (logits >= own).sum(1) - 1  # all that are not behind, but itself
     return {
-        "top1": float((logits.argmax(1) == labels).double().mean()),
+        "top1": float((ahead < 1).double().mean()),
         "top5": float((ahead < 5).double().mean()) if logits.shape[1] >= TOP5_FROM else None,
-        "loss": float(F.cross_entropy(logits.double(), labels)),
+        "loss": float(F.cross_entropy(logits, labels)),
         "n": len(labels),
     }
 
@@ -38,11 +43,14 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     if test is None:
         raise NeocogError(
             f"{folder.path}: no test scores yet: {len(history)} of {folder.recipe.epochs} epochs "
-            f"are done. Go on with: neocog resume {folder.path}"
+            f"are done. Go on with: neocog resume {shlex.quote(str(folder.path))}"
         )
+    if not history:
+        raise NeocogError(f"{folder.path / 'history.jsonl'}: missing or empty in a finished run")
     validation = folder.predictions("validation")
     pictures = folder.data["pictures"]["train"] * len(history)
-    training = sum(folder.data["pictures"]["train"] / e.images_per_second for e in history)
+    each = folder.data["pictures"]["train"]
+    training = sum(each / max(e.images_per_second, 1e-9) for e in history)
     return {
         "run": str(folder.path),
         "network": folder.network_name,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -31,12 +33,13 @@ EXIT_CODES = "exit codes: 0 done, 1 a failure that the message explains, 2 wrong
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code comes back. Messages go to stderr, results to stdout."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is no failure
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     try:
-        module, function = options.call.split(":")
-        call: Callable[[argparse.Namespace], None]
-        call = getattr(importlib.import_module(f"neocog.cli.{module}"), function)
-        call(options)
+        _called(options.call)(options)
+        sys.stdout.flush()
     except UsageError as error:
         return _failed(error, WRONG_USAGE)
     except NeocogError as error:
@@ -44,10 +47,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         _say_interrupted(interrupt)
         return INTERRUPTED
-    except BrokenPipeError:  # `neocog nets | head`: whoever read has read enough
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        if isinstance(error, BrokenPipeError):  # `neocog nets | head`: who reads has read enough
+            return DONE
+        return _failed(error, FAILED)
     return DONE
+
+
+def _called(call: str) -> Callable[[argparse.Namespace], None]:
+    """The function of a command. Ctrl-C waits for its imports: libraries break in the middle."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:  # Windows
+        return _imported(call)
+    mask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return _imported(call)
+    finally:
+        mask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _imported(call: str) -> Callable[[argparse.Namespace], None]:
+    module, function = call.split(":")
+    found: Callable[[argparse.Namespace], None]
+    found = getattr(importlib.import_module(f"neocog.cli.{module}"), function)
+    return found
 
 
 def _failed(error: Exception, code: int) -> int:
@@ -62,7 +86,8 @@ def _say_interrupted(interrupt: KeyboardInterrupt) -> None:
         return
     from neocog.cli.output import program
 
-    print(f"\nstopped and saved. Go on with: {program()} resume {path}", file=sys.stderr)
+    go_on = f"{program()} resume {shlex.quote(str(path))}"
+    print(f"\nstopped and saved. Go on with: {go_on}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -95,6 +120,12 @@ def _nets(commands: Commands) -> None:
         commands, "nets", "nets:nets", about="list the networks, or show one layer by layer"
     )
     nets.add_argument("name", nargs="?", metavar="NAME", help="a network, such as alexnet")
+    nets.add_argument("--input", metavar="C,H,W", help="for a picture of this size instead")
+    nets.add_argument("--stages", action="store_true", help="stage by stage, not layer by layer")
+    nets.add_argument(
+        "--compare", nargs="+", metavar="NAME", help="several networks side by side, with factors"
+    )
+    nets.add_argument("--draw", metavar="FILE.svg", help="write a picture of the network as blocks")
 
 
 def _data(commands: Commands) -> None:
@@ -146,6 +177,7 @@ def _resume(commands: Commands) -> None:
     resume = _command(commands, "resume", "train:resume", about="go on with a run that was stopped")
     resume.add_argument("run", metavar="RUN", help="its run folder")
     _device(resume)
+    _from(resume)
 
 
 def _eval(commands: Commands) -> None:

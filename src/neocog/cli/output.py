@@ -28,7 +28,7 @@ def tell(line: str) -> None:
 
 def emit(value: object) -> None:
     """One JSON value on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> str:

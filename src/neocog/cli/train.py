@@ -28,7 +28,14 @@ def train(options: argparse.Namespace) -> None:
 
 
 def resume(options: argparse.Namespace) -> None:
-    _report(api.resume(options.run, device=options.device, tell=tell), as_json=options.json)
+    run = api.resume(
+        options.run,
+        from_dir=options.from_dir,
+        device=options.device,
+        tell=tell,
+        progress=Transfers(sys.stderr),
+    )
+    _report(run, as_json=options.json)
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:

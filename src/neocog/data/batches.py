@@ -17,6 +17,9 @@ from torch import Generator, Tensor
 
 from neocog.data import augment
 from neocog.data.dataset import InputSpec, Split, to_channels
+from neocog.errors import DataError
+
+LONGEST = 100  # times the shorter side: beyond, scaling a picture to the input fills the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +127,13 @@ def scaled(pixels: Tensor, spec: InputSpec) -> Tensor:
 def _resized(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
     """The shorter side becomes `spec.resize`; neither side ends below the input's."""
     scale = spec.resize / min(height, width)
-    return (
-        max(round(height * scale), spec.size[0]),
-        max(round(width * scale), spec.size[1]),
-    )
+    sides = max(round(height * scale), spec.size[0]), max(round(width * scale), spec.size[1])
+    if max(sides) > LONGEST * min(sides):
+        raise DataError(
+            f"a picture of {height}x{width} pixels is too long and thin to be cut to "
+            f"{spec.size[0]}x{spec.size[1]}"
+        )
+    return sides
 
 
 def normalised(images: Tensor, spec: InputSpec) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from neocog.data import sources
 from neocog.data.formats import Arrays
 from neocog.errors import UsageError
 
+MOST_RESIZE = 8  # times the input: what is larger is a slip of the hand, and fills the memory
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to grey
 
 
@@ -42,8 +45,8 @@ class InputSpec:
     """How pixels become input and what outputs mean. It travels with the run.
 
     A picture is turned to `channels`; with `placing` "resize" its shorter side is scaled to
-    `resize` and `size` is cut from it, with "pad" it is centred in `size` on black. A value x
-    from 0 to 1 then becomes (x - mean) / std.
+    `resize` and `size` is cut from it, with "pad" it is centred in `size` on black (a picture too
+    large for that is resized). A value x from 0 to 1 then becomes (x - mean) / std.
     """
 
     classes: tuple[str, ...]
@@ -54,6 +57,21 @@ class InputSpec:
     mean: tuple[float, ...]  # a channel each
     std: tuple[float, ...]
     interpolation: str = "bilinear"  # antialiased where it shrinks
+
+    def __post_init__(self) -> None:
+        numbers = [*self.mean, *self.std, *self.size, self.resize]
+        sound = (
+            self.channels >= 1
+            and len(self.mean) == len(self.std) == self.channels
+            and len(self.size) == 2
+            and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
+            and min(*self.size, self.resize) >= 1
+            and all(std > 0 for std in self.std)
+            and self.placing in ("resize", "pad")
+            and self.interpolation in ("bilinear", "bicubic")
+        )
+        if not sound or not self.classes:
+            raise UsageError(f"this is no sound description of an input: {self}")
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -81,12 +99,22 @@ class Dataset:
     mirrors: bool  # whether a mirrored picture keeps its label
     size: tuple[int, int] | None  # input size asked for; None: whatever the network takes
     origin: str  # where it came from, for people
-    fingerprint: str  # SHA-256 of its content
+    seed: int = 0  # of the split
+    validation: float = 0.1  # fraction held out
     from_dir: str | None = None  # the folder that was named for it, if one was
 
     @property
     def channels(self) -> int:
         return int(self.train.images.shape[1])
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the pictures and labels of all three splits, as they stand in memory."""
+        seen = hashlib.sha256()
+        for split in (self.train, self.val, self.test):
+            for tensor in (split.images, split.labels):
+                seen.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
+                seen.update(tensor.cpu().contiguous().numpy().data)
+        return seen.hexdigest()
 
 
 def load(
@@ -124,8 +152,9 @@ def load(
         mirrors=source.mirrors,
         size=_square(size),
         origin=loaded.origin,
-        fingerprint=loaded.fingerprint,
-        from_dir=None if from_dir is None else str(Path(from_dir).absolute()),
+        seed=seed,
+        validation=validation,
+        from_dir=None if from_dir is None else str(Path(from_dir).expanduser().resolve()),
     )
 
 
@@ -136,6 +165,8 @@ def stratified(labels: np.ndarray, fraction: float, *, seed: int) -> tuple[np.nd
     """
     if not 0 <= fraction < 1:
         raise UsageError(f"validation: {fraction!r} was given; it takes a fraction from 0 below 1")
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"seed: {seed!r} was given; it takes a whole number, 0 or more")
     rng = np.random.default_rng(seed)
     held = [np.empty(0, dtype=np.int64)]
     for label in np.unique(labels):
@@ -193,6 +224,11 @@ def input_spec(
     (LeCun et al. 1998, section II.B). `resize` 0 means the shorter side of `size`.
     """
     mean, std = _normalisation(dataset, channels, pixels)
+    if resize > MOST_RESIZE * min(size):
+        raise UsageError(
+            f"recipe field resize: {resize} was given for an input of {size[0]}x{size[1]}; give at "
+            f"most {MOST_RESIZE * min(size)}"
+        )
     if resize and resize < min(size):
         raise UsageError(
             f"recipe field resize: {resize} was given, but the network takes "
@@ -235,10 +271,17 @@ def _check_fits(images: Tensor, size: tuple[int, int]) -> None:
 
 
 def _square(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    pair = (size, size) if isinstance(size, int) else size
-    if pair is not None and min(pair) < 1:
-        raise UsageError(f"size: {size!r} was given; it takes a number of pixels, 1 or more")
-    return pair
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int) else tuple(size) if _is_pair(size) else (0, 0)
+    if min(pair) < 1:
+        raise UsageError(f"size: {size!r} was given; it takes pixels, such as 28 or (28, 28)")
+    return pair[0], pair[1]
+
+
+def _is_pair(size: object) -> bool:
+    pair = isinstance(size, list | tuple) and len(size) == 2
+    return pair and all(isinstance(side, int) for side in size)  # type: ignore[attr-defined]
 
 
 def _split(arrays: Arrays, places: np.ndarray | None) -> Split:

@@ -20,7 +20,7 @@ from neocog.data.reading import (
     read_whole,
     unreadable,
 )
-from neocog.errors import DataError
+from neocog.errors import DataError, UsageError
 
 Splits = tuple[Arrays, Arrays]
 
@@ -40,6 +40,16 @@ class Found:
     @property
     def is_archive(self) -> bool:
         return not self.files
+
+
+def users_path(given: str | Path, by: str) -> Path:
+    """The path that the user gave, its ~ expanded; `by` is the option or variable, for people."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{by}: in {str(given)!r}, no home folder is known for the ~. Give the whole path."
+        ) from error
 
 
 def find(source: Source, place: Path) -> list[Found]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from neocog.data.cache import cache_dir, discard, keep, parts_dir, workspace
+from neocog.data.cache import cache_dir, is_ours, keep, parts_dir, workspace
 from neocog.data.catalogue import SOURCES, Download, Package, Source, canonical_name
 from neocog.data.digits import load_digits
 from neocog.data.download import Downloader, Progress, Tell
@@ -30,6 +30,7 @@ from neocog.data.places import (
     official,
     read,
     unchecked,
+    users_path,
 )
 from neocog.data.registries import PROGRAMS, obtain
 from neocog.errors import DataError, UsageError
@@ -63,14 +64,15 @@ def load(
 
     With `from_dir` (a folder or an official archive) no other place is asked. `tell(line)` gets
     messages for people, `progress(label, done, total)` the bytes of a download.
-    Raises UsageError for an unknown name, DataError for damage and when every route failed.
+    Raises UsageError for an unknown name or home folder, DataError for damage and when every
+    route failed.
     """
     source = SOURCES[canonical_name(name)]
     hunt = _Hunt(source, tell or (lambda line: None), progress or (lambda label, done, total: None))
     if source.name == "digits":
         return _digits(source, from_dir)
     if from_dir is not None:
-        return hunt.in_given(Path(from_dir).expanduser())
+        return hunt.in_given(users_path(from_dir, "--from"))
     for route in (
         hunt.in_named,
         hunt.in_cache,
@@ -92,7 +94,7 @@ def available(name: str) -> str | None:
     named = os.environ.get("NEOCOG_DATA")
     with contextlib.suppress(DataError):
         # The names alone do not tell MNIST from Fashion-MNIST, so here the content is looked at.
-        if named and hunt.best(Path(named).expanduser(), ""):
+        if named and hunt.best(users_path(named, "NEOCOG_DATA"), ""):
             return f"NEOCOG_DATA ({named})"
     spots = [("the cache", cache_dir() / source.name)]
     spots += [("a system package", Path(place)) for place in source.system]
@@ -170,7 +172,7 @@ class _Hunt:
         named = os.environ.get("NEOCOG_DATA")
         if not named:
             return None
-        place = Path(named).expanduser()
+        place = users_path(named, "NEOCOG_DATA")
         try:
             if loaded := self.best(place, ""):
                 return loaded
@@ -180,14 +182,24 @@ class _Hunt:
         return None
 
     def in_cache(self) -> Loaded | None:
+        """The cache. A copy that does not do stays until a sound one is ready: see `keep`."""
         place = cache_dir() / self.source.name
         try:
             if loaded := self.best(place, f"the cache ({place})"):
                 return loaded
-            self.missed(f"not in the cache ({cache_dir()})")
+            if not os.path.lexists(place):
+                self.missed(f"not in the cache ({cache_dir()})")
+                return None
+            trouble = missing(self.source, place)
         except DataError as error:
-            self.missed(f"the copy in the cache cannot be used and is removed: {error}")
-        discard(self.source)  # damaged or not whole: a sound one must find the place free
+            trouble = str(error)
+        if is_ours(place):
+            self.missed(f"the copy in the cache cannot be used, to be replaced: {trouble}")
+        else:
+            self.missed(
+                f"the folder {place} in the cache is not neocog's alone and holds no whole "
+                f"{self.source.title}; left alone, so the set is not kept in the cache: {trouble}"
+            )
         return None
 
     def in_system(self) -> Loaded | None:

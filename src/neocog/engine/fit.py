@@ -13,8 +13,9 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -23,7 +24,7 @@ from torch.optim import Optimizer
 from neocog.data.batches import TrainingBatches, derived_seed
 from neocog.data.dataset import Split
 from neocog.engine.evaluate import predictions
-from neocog.engine.losses import loss_of
+from neocog.engine.losses import LossFunction, loss_of
 from neocog.engine.optimizers import DiagonalLM, optimizer_for
 from neocog.engine.schedules import learning_rate
 from neocog.errors import NeocogError
@@ -98,7 +99,8 @@ def fit(
             network.train()
             if training.step == 0:
                 _begin_epoch(training, device)
-            rate, clock = recipe.lr, time.perf_counter()
+            last = epoch + max(training.step - 0.5, 0) / len(batches)
+            rate, clock = learning_rate(recipe, last, training.history), time.perf_counter()
             for images, labels in batches.epoch(epoch, start=training.step):
                 _estimate_curvature(training, batches, recipe)
                 torch.manual_seed(derived_seed(recipe.seed, "dropout", epoch, training.step))
@@ -108,8 +110,7 @@ def fit(
                     group["lr"] = rate
 
                 labels = labels.to(device)
-                logits = network(images.to(device))
-                loss = loss_of_batch(logits, labels)
+                loss, logits = _forward(network, images.to(device), labels, loss_of_batch)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -120,12 +121,12 @@ def fit(
                     training.loss_sum = training.loss_sum + loss.detach() * len(labels)
                     training.correct = training.correct + (logits.argmax(1) == labels).sum()
                 if device.type == "cpu" or training.step % LOOK_EVERY == 0:
-                    _check_finite(training, rate)
+                    _check_finite(training, recipe, rate)
                 now = time.perf_counter()
                 training.seconds += now - clock
                 yield _step(training, len(batches), rate)
                 clock = time.perf_counter()
-            _check_finite(training, rate)
+            _check_finite(training, recipe, rate)
 
             clock = time.perf_counter()
             said = predictions(network, val, batches.spec) if len(val) else None
@@ -135,6 +136,18 @@ def fit(
             yield fact
     finally:
         torch.set_rng_state(generator_before)
+
+
+def _forward(
+    network: nn.Module, images: Tensor, labels: Tensor, loss_of_batch: LossFunction
+) -> tuple[Tensor, Tensor]:
+    """The loss, and the logits; auxiliary heads add their losses by weight."""
+    if not hasattr(network, "training_logits"):
+        logits = network(images)
+        return loss_of_batch(logits, labels), logits
+    outputs = cast(Any, network).training_logits(images)
+    losses = [weight * loss_of_batch(logits, labels) for weight, logits in outputs]
+    return torch.stack(losses).sum(), outputs[0][1]
 
 
 def _begin_epoch(training: Training, device: torch.device) -> None:
@@ -159,14 +172,24 @@ def _estimate_curvature(training: Training, batches: TrainingBatches, recipe: Re
         )
 
 
-def _check_finite(training: Training, rate: float) -> None:
+def _check_finite(training: Training, recipe: Recipe, rate: float) -> None:
     if math.isfinite(float(training.loss_sum)):
         return
+    warm = "" if recipe.warmup else ", a warm-up (--set warmup=1)"
     raise DivergedError(
         f"the loss is {float(training.loss_sum):g} in step {training.step} of epoch "
         f"{training.epoch + 1}, at lr {rate:g}: training has diverged. Try a smaller lr "
-        f"(--lr {rate / 3:.2g}), a warm-up (--set warmup=1), or a network with batch norm"
+        f"(--lr {recipe.lr / 3:.2g}){warm}, or a network with batch norm"
     )
+
+
+def check_finite_logits(said: Predictions, where: str) -> None:
+    """`DivergedError` if a network puts out what is no number: its last update broke it."""
+    if not np.isfinite(said.logits).all():
+        raise DivergedError(
+            f"the network puts out values that are no numbers on {where}: training has diverged. "
+            "Try a smaller lr, or a network with batch norm"
+        )
 
 
 def _step(training: Training, steps: int, rate: float) -> Step:
@@ -186,6 +209,7 @@ def _epoch(training: Training, said: Predictions | None, rate: float, val_second
     seen = max(training.pictures, 1)
     val_loss = val_accuracy = None
     if said is not None:
+        check_finite_logits(said, "the validation split")
         logits, labels = torch.from_numpy(said.logits), torch.from_numpy(said.labels)
         val_loss = float(F.cross_entropy(logits, labels))
         val_accuracy = float((logits.argmax(1) == labels).float().mean())

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from neocog.recipe import Recipe
 
+LossFunction = Callable[[Tensor, Tensor], Tensor]  # (logits (N, K), labels (N,)) -> mean loss
+
 # The constant j of LeCun et al. 1998, eq. (9): the penalty of a picture that is no class at all.
 # The paper gives no value, only that it is positive. It must be small beside the penalty of a
 # picture not yet learnt (about 84, one a unit of F6), or wrong classes alone are pushed away.
 RUBBISH_PENALTY = 0.1
 
 
-def loss_of(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function (logits (N, K), labels (N,)) -> mean loss that a recipe names."""
+def loss_of(recipe: Recipe) -> LossFunction:
+    """The loss that a recipe names."""
     if recipe.loss == "lenet5-map":
         return lenet5_map
     smoothing = recipe.label_smoothing

@@ -19,6 +19,7 @@ def optimizer_for(network: nn.Module, recipe: Recipe) -> Optimizer:
     if not weights:
         raise UsageError("the network has no weights to train")
     if recipe.optimizer == "diagonal-lm":
+        _before_distances(network)  # says it now if there are none
         return DiagonalLM(weights, lr=recipe.lr)
     spared = [] if recipe.decay_biases else [w for w in weights if w.ndim < 2]
     decayed = weights if recipe.decay_biases else [w for w in weights if w.ndim >= 2]
@@ -82,7 +83,7 @@ def _before_distances(network: nn.Module) -> nn.Sequential:
     """The network without its last layer, which must measure distances from codes."""
     head = getattr(network, "head", None)
     if isinstance(network, nn.Sequential) and isinstance(head, nn.Sequential):
-        layers = [*list(network.children())[:-1], *head.children()]
+        layers = [*list(network)[:-1], *head]
         if hasattr(layers[-1], "codes"):
             return nn.Sequential(*layers[:-1])
     raise UsageError(

@@ -10,18 +10,86 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from neocog.errors import unknown
+from neocog.errors import UsageError, unknown
 from neocog.networks.alexnet import VARIANTS as ALEXNET
+from neocog.networks.baseline import VARIANTS as BASELINE
+from neocog.networks.densenet import VARIANTS as DENSENET
+from neocog.networks.fast import VARIANTS as FAST
+from neocog.networks.googlenet import VARIANTS as GOOGLENET
+from neocog.networks.googlenet_bn import VARIANTS as GOOGLENET_BN
+from neocog.networks.inception import VARIANTS as INCEPTION
+from neocog.networks.inception10 import VARIANTS as INCEPTION10
 from neocog.networks.lenet import VARIANTS as LENET
 from neocog.networks.lenet5 import VARIANTS as LENET5
+from neocog.networks.mobilenet import VARIANTS as MOBILENET
+from neocog.networks.mobilenet_v2 import VARIANTS as MOBILENET_V2
+from neocog.networks.nin import VARIANTS as NIN
+from neocog.networks.overfeat import VARIANTS as OVERFEAT
 from neocog.networks.parts import whole
+from neocog.networks.preact import VARIANTS as PREACT
+from neocog.networks.proxylessnas import VARIANTS as PROXYLESSNAS
+from neocog.networks.resnet import VARIANTS as RESNET
+from neocog.networks.resnet_cifar import VARIANTS as RESNET_CIFAR
+from neocog.networks.resnext import VARIANTS as RESNEXT
+from neocog.networks.senet import VARIANTS as SENET
+from neocog.networks.shufflenet import VARIANTS as SHUFFLENET
+from neocog.networks.shufflenet_v2 import VARIANTS as SHUFFLENET_V2
+from neocog.networks.squeezenet import VARIANTS as SQUEEZENET
 from neocog.networks.variant import Made, Variant
 from neocog.networks.vgg import VARIANTS as VGG
 from neocog.networks.vgg import vgg
+from neocog.networks.wide_resnet import VARIANTS as WIDE_RESNET
+from neocog.networks.zfnet import VARIANTS as ZFNET
 
 __all__ = ["NETWORKS", "Made", "Variant", "create", "find", "how_made", "vgg"]
 
-NETWORKS: dict[str, Variant] = {v.name: v for v in (*LENET5, *LENET, *ALEXNET, *VGG)}
+NETWORKS: dict[str, Variant] = {
+    v.name: v
+    for v in (
+        *LENET5,
+        *LENET,
+        *ALEXNET,
+        *ZFNET,
+        *OVERFEAT,
+        *NIN,
+        *VGG,
+        *GOOGLENET,
+        *GOOGLENET_BN,
+        *INCEPTION10,
+        *INCEPTION,
+        *BASELINE,
+        *RESNET,
+        *RESNET_CIFAR,
+        *SQUEEZENET,
+        *PREACT,
+        *WIDE_RESNET,
+        *RESNEXT,
+        *SENET,
+        *DENSENET,
+        *MOBILENET,
+        *SHUFFLENET,
+        *MOBILENET_V2,
+        *SHUFFLENET_V2,
+        *PROXYLESSNAS,
+        *FAST,
+    )
+}
+
+# Names of the same networks in timm, torchvision and papers, where ours differ: folded, to folded.
+ELSEWHERE = {
+    "lenet": "lenetrelu",
+    "mobilenet": "mobilenetv1",
+    "mobilenetv1100": "mobilenetv1",
+    "mobilenetv2100": "mobilenetv2",
+    "inceptionv1": "googlenet",
+    "tvresnet50": "resnet50",
+    "wrn502": "wideresnet502",
+    "wideresnet2810": "wrn2810cifar",
+    "densenetbc10012": "densenetbc10012cifar",
+    "proxylessnasmobile": "proxylessmobile",
+    "proxylessnascpu": "proxylesscpu",
+    "proxylessnasgpu": "proxylessgpu",
+}
 
 
 def create(
@@ -41,6 +109,8 @@ def create(
     channels = variant.input[0] if in_channels is None else in_channels
     whole("num_classes", classes)
     whole("in_channels", channels)
+    if seed is not None and (not isinstance(seed, int) or seed < 0):
+        raise UsageError(f"seed: {seed!r} was given; it takes a whole number, 0 or more")
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
@@ -51,10 +121,18 @@ def create(
 
 
 def find(name: str) -> Variant:
-    """The variant of that name; case, hyphens, spaces and underscores do not matter."""
-    for variant in NETWORKS.values():
-        if _fold(variant.name) == _fold(name):
-            return variant
+    """The variant of that name; case, hyphens, spaces and underscores do not matter.
+
+    Names that timm and torchvision use for the same network are known, and the ending "_cifar" may
+    be left out where there is no network without it. torchvision's `alexnet` and `googlenet` are
+    other networks than the papers', which these names give here; theirs are `alexnet_owt` and
+    `googlenet_bn`.
+    """
+    folded = {_fold(variant.name): variant for variant in NETWORKS.values()}
+    key = _fold(name)
+    for spelling in (key, ELSEWHERE.get(key, ""), f"{key}cifar"):
+        if spelling in folded:
+            return folded[spelling]
     raise unknown("network", name, NETWORKS)
 
 

@@ -34,3 +34,12 @@ def find(name: str) -> Recipe:
 def default_for(network: str, size: int) -> Recipe:
     """The recipe a network is trained with when none is named; `size` in pixels a side."""
     return find(DEFAULTS.get(network, "quick" if size <= SMALL else "alexnet_2012"))
+
+
+def described(recipe: Recipe) -> str:
+    """A recipe's name, and what it changes of the shipped one: "quick (lr 0.03)"."""
+    if recipe.name not in NAMES:
+        return recipe.name
+    shipped, values = find(recipe.name).to_json(), recipe.to_json()
+    changed = [f"{k} {v}" for k, v in values.items() if v != shipped[k] and k != "seed"]
+    return f"{recipe.name} ({', '.join(changed)})" if changed else recipe.name
