@@ -235,11 +235,11 @@ def neocog(*arguments: str) -> list[str]:
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(tmp_path: Path) -> None:
-    command = neocog("train", "lenet_relu", "digits", "--epochs", "30", "--out", "my run")
+    command = neocog("train", "lenet_relu", "digits", "--epochs", "12", "--out", "my run")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("epoch  2/30"):
+            if line.startswith("epoch  2/12"):
                 break
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
@@ -252,7 +252,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert json.loads(again.stdout)["epochs"] == 30
+    assert json.loads(again.stdout)["epochs"] == 12
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -100,7 +100,7 @@ class Tiny:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             path = folder / (name + suffix)
-            path.write_bytes(gzip.compress(content) if suffix else content)
+            path.write_bytes(gzip.compress(content, mtime=0) if suffix else content)
         return folder
 
 

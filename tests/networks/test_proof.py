@@ -55,9 +55,35 @@ class How:
     side: int | None = None  # of the pictures; else the smallest that goes through, 32 at least
 
 
-HOW: dict[str, How] = {}
-# Not asked to learn eight pictures by heart, and why. All else is asked of them too.
-LEFT_OUT: dict[str, str] = {}
+HOW = {
+    "lenet_sigmoid": How(lr=1e-2, steps=80),
+    **dict.fromkeys(("alexnet_owt", "zfnet", "overfeat_fast", "overfeat_accurate"), How(lr=3e-4)),
+    **{f"vgg{n}{bn}": How(lr=1e-4) for n in (11, 13, 16, 19) for bn in ("", "_bn")},
+    "googlenet": How(lr=3e-4),
+    **{f"resnet110{b}_cifar": How(side=16) for b in ("", "b")},
+    **{f"plain{n}_cifar": How(lr=1e-3, steps=80, side=16) for n in (44, 56)},
+    "plain110_cifar": How(lr=3e-4, steps=80, side=16),
+    **{name: How(side=16) for name in NETWORKS if name.startswith(("resnet110_", "resnet164_"))},
+    **{name: How(steps=10, side=16) for name in NETWORKS if "_bn_after_" in name},
+    **{name: How(side=16) for name in NETWORKS if name.startswith(("seresnet110", "seresnet164"))},
+    **{name: How(side=8) for name in NETWORKS if name.startswith(("wrn28", "resnext29"))},
+}
+# Of these only a lower loss is asked, and why.
+LESS = {
+    name: "after a hundred steps these know two to six pictures of eight: norms after the sum slow "
+    "the beginning, as He et al. 2016 say in section 4.1"
+    for name in ("resnet110_bn_after_cifar", "resnet164_bn_after_cifar")
+}
+# Layers before a ReLU that may be dead for all eight pictures, and then gets no gradient; here
+# their biases begin at one. Where classes end in ReLU and mean, one once dead stays so; where a gate
+# squeezes 16 channels into one before the ReLU, half of all gates begin dead.
+AWAKE = {
+    "nin": "head.cccp8",
+    "nin_book": "head.cccp8",
+    "squeezenet1_0": "head.conv10",
+    "squeezenet1_1": "head.conv10",
+    "seresnet110_preact_cifar": "se.weigh.fc1",
+}
 
 marked = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name)
@@ -67,7 +93,10 @@ marked = [
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that has taken two steps and then learnt eight pictures, now in eval mode."""
+    """A network that has taken two steps and then learnt eight pictures, now in eval mode.
+
+    `logits` are those of the first three.
+    """
 
     name: str
     network: nn.Sequential
@@ -93,9 +122,10 @@ def test_trains_two_steps(trained: Trained) -> None:
 
 
 def test_learns_eight_pictures_by_heart(trained: Trained) -> None:
-    if trained.name in LEFT_OUT:
-        pytest.skip(LEFT_OUT[trained.name])
-    assert learnt(trained.losses, trained.correct), (trained.correct, trained.losses)
+    if trained.name in LESS:
+        assert trained.losses[-1] < 0.9 * trained.losses[0], trained.losses
+    else:
+        assert learnt(trained.losses, trained.correct), (trained.correct, trained.losses)
 
 
 def test_survives_export(trained: Trained) -> None:
@@ -107,23 +137,24 @@ def test_survives_export(trained: Trained) -> None:
 
 def test_one_picture_alone_gives_what_it_gives_among_three(trained: Trained) -> None:
     with torch.no_grad():
-        alone, among = trained.network(trained.pictures[1:2]), trained.network(trained.pictures[:3])
-    close(alone, among[1:2], 1e-4)
+        alone = trained.network(trained.pictures[1:2])
+    close(alone, trained.logits[1:2], 1e-4)
 
 
 def test_channels_last_gives_the_same(trained: Trained) -> None:
     network = copy.deepcopy(trained.network).to(memory_format=torch.channels_last)
     with torch.no_grad():
-        close(network(trained.pictures.to(memory_format=torch.channels_last)), trained.logits, 1e-4)
+        logits = network(trained.pictures[:3].to(memory_format=torch.channels_last))
+    close(logits, trained.logits[:3], 1e-4)
 
 
 def test_bfloat16_gives_nearly_the_same(trained: Trained) -> None:
     """Eight bits of mantissa, through up to two hundred layers: a tenth of the logits' spread."""
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        rounded = trained.network(trained.pictures).float()
-    spread = trained.logits.max() - trained.logits.min()
-    assert (rounded - trained.logits).abs().max() < 0.1 * spread
-    assert torch.cosine_similarity(rounded.flatten(), trained.logits.flatten(), 0) > 0.99
+        rounded = trained.network(trained.pictures[:2]).float()
+    logits = trained.logits[:2]
+    assert (rounded - logits).abs().max() < 0.1 * (logits.max() - logits.min())
+    assert torch.cosine_similarity(rounded.flatten(), logits.flatten(), 0) > 0.99
 
 
 def close(given: Tensor, expected: Tensor, tolerance: float) -> None:
@@ -137,6 +168,9 @@ def train(name: str) -> Trained:
     channels, side, _ = NETWORKS[name].input
     small = how.side or max(FIGURES[name][2], min(32, side))
     network = create(name, num_classes=8, seed=0).train()
+    for path, layer in network.named_modules():
+        if name in AWAKE and path.endswith(AWAKE[name]):
+            nn.init.ones_(layer.bias)
     # auxiliary heads take the maps of the paper's input only
     auxiliary = isinstance(network, WithAuxiliary)
     x = eight_pictures(channels, side if auxiliary else small)
@@ -145,12 +179,12 @@ def train(name: str) -> Trained:
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
     x = eight_pictures(channels, small)
-    losses, correct = ([], 0) if name in LEFT_OUT else by_heart(network, x, how)
+    losses, correct = by_heart(network, x, how)
     settle(network, x)
     network.eval().requires_grad_(False)
     for weight in network.parameters():
         weight.grad = None
-    logits = network(x)
+    logits = network(x[:3])
     return Trained(name, network, x, logits, two_losses, without_gradient, losses, correct)
 
 
@@ -263,7 +297,7 @@ def test_figures_are_the_networks(name: str) -> None:
 
 
 def test_what_is_set_apart_here_are_networks() -> None:
-    assert {*QUICK, *HOW, *LEFT_OUT} <= {*NETWORKS}
+    assert {*QUICK, *HOW, *LESS, *AWAKE} <= {*NETWORKS}
 
 
 def main() -> None:

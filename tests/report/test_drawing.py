@@ -384,7 +384,8 @@ def test_shapes_of_joinings_are_given_only_where_known() -> None:
     shapes = [b.shape for b in blocks(table_of("googlenet")) if b.words == "concat"]
     assert (shapes[0], shapes[-1]) == ("256x28x28", "1024x7x7")
     assert all(shapes)
-    assert all(b.shape for b in blocks(table_of("resnet50"))[1:])
+    for name in FAMILIES:
+        assert all(b.shape for b in blocks(table_of(name))[1:]), name
     (joined,) = [b for b in blocks(table_of("towers")) if b.words == "concat"]
     assert joined.shape == ""  # a mean lies between, which is no layer
 

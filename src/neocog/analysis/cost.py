@@ -11,7 +11,6 @@ torchvision count; FLOPs are twice that. A module with arithmetic of its own dec
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -24,9 +23,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from neocog.analysis import receptive
+from neocog.analysis.twin import Size, first_line, meta_twin, picture_for, smallest_size, takes
 from neocog.errors import UsageError
 
-Size = tuple[int, int, int]  # (C, H, W)
+__all__ = ["Layer", "Node", "Size", "Table", "layers", "smallest_size", "table", "takes"]
+
 FLOAT32 = 4  # bytes
 
 
@@ -88,13 +89,13 @@ def table(network: nn.Module, size: Size) -> Table:
     A network that decides by its data is followed up to there; what does not fit the picture
     size is a `UsageError`.
     """
-    twin = _meta_twin(network)
+    twin = meta_twin(network)
     watch = _Watch(twin)
     why = None
     try:
         watch.run(size)
     except Exception as error:
-        why = f"{type(network).__name__} cannot be followed beyond {watch.at}: {_first_line(error)}"
+        why = f"{type(network).__name__} cannot be followed beyond {watch.at}: {first_line(error)}"
         if not _asks_for_numbers(error):
             raise UsageError(f"{why}. An input of {size} does not fit this network") from error
     ran = {id(module) for module in watch.ran}
@@ -149,7 +150,7 @@ class _Watch(TorchDispatchMode):
             module.register_forward_hook(partial(self._end, name))
 
     def run(self, size: Size) -> None:
-        picture = _picture(self.twin, size)
+        picture = picture_for(self.twin, size)
         self._note(picture, receptive.of_picture(*size[1:]), (-1,))
         # Tensors that forward makes on its way go to meta too.
         with torch.no_grad(), torch.device("meta"), self:
@@ -235,69 +236,6 @@ def _asks_for_numbers(error: Exception) -> bool:
     return isinstance(error, NotImplementedError) or "meta tensor" in str(error).lower()
 
 
-def takes(network: nn.Module, size: Size) -> bool:
-    """Whether a picture of (C, H, W) goes through."""
-    return _goes_through(_meta_twin(network), size)
-
-
-def smallest_size(
-    network: nn.Module, channels: int, *, largest: int = 512
-) -> tuple[int, int] | None:
-    """The smallest square picture (H, W) that goes through; None if none up to `largest` does."""
-    twin = _meta_twin(network)
-    # One by one, for what a network with dense layers takes is a range, with an end to it.
-    for side in range(1, largest + 1):
-        if _goes_through(twin, (channels, side, side)):
-            return side, side
-    return None
-
-
-def _goes_through(twin: nn.Module, size: Size) -> bool:
-    try:
-        _run(twin, size)
-    except Exception:  # whatever it was, it did not go through
-        return False
-    return True
-
-
-def _run(twin: nn.Module, size: Size) -> None:
-    with torch.no_grad(), torch.device("meta"):
-        twin(_picture(twin, size))
-
-
-def _picture(twin: nn.Module, size: Size) -> Tensor:
-    numbers = [t.dtype for t in twin.parameters() if t.is_floating_point()]
-    return torch.empty(1, *size, device="meta", dtype=numbers[0] if numbers else None)
-
-
-def _meta_twin(network: nn.Module) -> nn.Module:
-    """A copy of the network, in eval mode, with shapes for weights."""
-    tensors = [t for m in network.modules() for t in _held(m)]
-    # What is copied already deepcopy takes as it is, and of the weights it is told so.
-    shapes: dict[int, object] = {id(t): _on_meta(t) for t in tensors}
-    try:
-        return copy.deepcopy(network, shapes).eval()
-    except Exception as error:
-        raise UsageError(
-            f"{type(network).__name__} cannot be measured, for it cannot be copied: "
-            f"{_first_line(error)}"
-        ) from error
-
-
-def _held(module: nn.Module) -> Iterable[Tensor]:
-    """The weights and buffers of a module, and tensors that it keeps as plain attributes."""
-    yield from module.parameters(recurse=False)
-    yield from module.buffers(recurse=False)
-    yield from (value for value in vars(module).values() if isinstance(value, Tensor))
-
-
-def _on_meta(tensor: Tensor) -> Tensor:
-    if nn.parameter.is_lazy(tensor):
-        raise UsageError("the network has lazy layers: run one picture through it first")
-    empty = torch.empty_like(tensor, device="meta")
-    return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
-
-
 def _watched(network: nn.Module) -> Iterable[tuple[str, nn.Module]]:
     """Every module with its path, none below one that counts for itself."""
     below: tuple[str, ...] = ()
@@ -346,7 +284,3 @@ def _shape(value: object) -> tuple[int, ...]:
     """The shape without N of the first tensor."""
     first = _first_tensor(value)
     return () if first is None else tuple(first.shape[1:])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

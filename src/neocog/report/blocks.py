@@ -95,7 +95,7 @@ class _Folding:
         self.boxes = [_Box(PICTURE)]
         self.home: dict[int, int] = {PICTURE: 0}  # the box that a node's value comes out of
         self.waiting: dict[int, list[int]] = {}  # nodes to be folded into a box yet to come
-        self.shapes: dict[int, tuple[int, ...]] = {}
+        self.shapes = self._shapes()
         for i in range(len(self.nodes)):
             self._take(i)
 
@@ -115,7 +115,6 @@ class _Folding:
     def _take(self, i: int) -> None:
         """Give node i a box, fold it, or let it wait for the box to come."""
         sources, node = self.reads[i], self.nodes[i]
-        self.shapes[i] = self._shape(i)
         source = sources[0] if len(sources) == 1 else None
         if source is None or not folds(node):
             self._open(i)
@@ -153,29 +152,28 @@ class _Folding:
                 return True
         return False
 
-    def _shape(self, i: int) -> tuple[int, ...]:
-        """What a node puts out; of a joining, if it can be known, for operators may come between.
+    def _shapes(self) -> dict[int, tuple[int, ...]]:
+        """What each node puts out; () for a joining of which it cannot be known.
 
-        It is known where what should come of its inputs is what its readers were given, each all
-        of it or each a part.
+        Operators that are no nodes may have changed what a joining reads. Its shape is known where
+        what should come of its inputs is what its readers were given, each all of it or each a
+        part, or where it can be known of a joining that reads it.
         """
-        node = self.nodes[i]
-        if node.layer is not None:
-            return node.layer.output
-        shape = _together(node.kind, [self.shapes[s] for s in self.reads[i] if s != PICTURE])
-        given = [self._given(k) for k in self.readers[i]]
-        return shape if shape in given or shape == _together("cat", given) else ()
-
-    def _given(self, i: int) -> tuple[int, ...]:
-        """What a node was given; a sum or product takes what it puts out."""
-        node = self.nodes[i]
-        if node.layer is not None:
-            return node.layer.given
-        readers = self.readers[i] if node.kind != "cat" else []
-        return next((given for k in readers if (given := self._given(k))), ())
+        shapes: dict[int, tuple[int, ...]] = {}
+        for i, node in enumerate(self.nodes):
+            parts = [shapes[source] for source in self.reads[i] if source != PICTURE]
+            shapes[i] = node.layer.output if node.layer else _together(node.kind, parts)
+        for i in reversed(shapes):
+            if self.nodes[i].layer is None:
+                readers = [(self.nodes[k].layer, shapes[k]) for k in self.readers[i]]
+                given = [layer.given for layer, _ in readers if layer]
+                known = shapes[i] in given or shapes[i] == _together("cat", given)
+                if not known and not any(layer is None and shape for layer, shape in readers):
+                    shapes[i] = ()
+        return shapes
 
     def _block(self, box: _Box) -> Block:
-        after = self._names(box.after)
+        before, after = self._names(box.before), self._names(box.after)
         if box.node == PICTURE:
             return Block("picture", "picture", after=" ".join(after), about="the picture")
         node, shape = self.nodes[box.node], self.shapes[box.node]
@@ -186,7 +184,7 @@ class _Folding:
             kind_of(node),
             words_of(node),
             tuple(dict.fromkeys(self.home[source] for source in self.reads[box.node])),
-            before=" ".join([*self._names(box.before), "→"]) if box.before else "",
+            before=" ".join([*before, "→"]) if before else "",
             after=" ".join([*extra_of(node.layer), *after]).rstrip(","),
             shape=sides(shape),
             about=self._about(box, shape),
