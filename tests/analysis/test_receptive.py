@@ -59,11 +59,20 @@ def smooth(network: nn.Module) -> nn.Module:
             setattr(network, name, mean)
         elif isinstance(child, nn.AdaptiveMaxPool2d):
             setattr(network, name, nn.AdaptiveAvgPool2d(child.output_size))
-        elif isinstance(child, nn.ReLU | nn.ReLU6 | nn.GELU | nn.Tanh | nn.Sigmoid | nn.Dropout):
+        elif isinstance(child, nn.ReLU | nn.ReLU6 | nn.GELU | nn.Tanh | nn.Dropout):
             setattr(network, name, nn.Identity())
+        elif isinstance(child, nn.Sigmoid):
+            setattr(network, name, Gate())
         else:
             smooth(child)
     return network
+
+
+class Gate(nn.Module):
+    """About one, as a gate is, and never flat: a sigmoid's slope is lost in rounding."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1 + 0.1 * x / (1 + x.abs())
 
 
 def positive(network: nn.Module) -> nn.Module:

@@ -55,13 +55,15 @@ class How:
     side: int | None = None  # of the pictures; else the smallest that goes through, 32 at least
 
 
+SQUEEZENETS = ("squeezenet1_0", "squeezenet1_1")
 HOW = {
     "lenet_sigmoid": How(lr=1e-2, steps=80),
     **dict.fromkeys(("alexnet_owt", "zfnet", "overfeat_fast", "overfeat_accurate"), How(lr=3e-4)),
     **{f"vgg{n}{bn}": How(lr=1e-4) for n in (11, 13, 16, 19) for bn in ("", "_bn")},
-    "googlenet": How(lr=3e-4),
+    **{name: How(lr=3e-4, steps=80) for name in ("googlenet", "nin_book", *SQUEEZENETS)},
     **{f"resnet110{b}_cifar": How(side=16) for b in ("", "b")},
     **{f"plain{n}_cifar": How(lr=1e-3, steps=80, side=16) for n in (44, 56)},
+    "vgg19": How(lr=5e-5),
     "plain110_cifar": How(lr=3e-4, steps=80, side=16),
     **{name: How(side=16) for name in NETWORKS if name.startswith(("resnet110_", "resnet164_"))},
     **{name: How(steps=10, side=16) for name in NETWORKS if "_bn_after_" in name},
@@ -75,8 +77,8 @@ LESS = {
     for name in ("resnet110_bn_after_cifar", "resnet164_bn_after_cifar")
 }
 # Layers before a ReLU that may be dead for all eight pictures, and then gets no gradient; here
-# their biases begin at one. Where classes end in ReLU and mean, one once dead stays so; where a gate
-# squeezes 16 channels into one before the ReLU, half of all gates begin dead.
+# their biases begin at four. Where classes end in ReLU and mean, one once dead stays so; where a
+# gate squeezes 16 channels into one before the ReLU, half of all gates begin dead.
 AWAKE = {
     "nin": "head.cccp8",
     "nin_book": "head.cccp8",
@@ -170,7 +172,7 @@ def train(name: str) -> Trained:
     network = create(name, num_classes=8, seed=0).train()
     for path, layer in network.named_modules():
         if name in AWAKE and path.endswith(AWAKE[name]):
-            nn.init.ones_(layer.bias)
+            nn.init.constant_(layer.bias, 4)
     # auxiliary heads take the maps of the paper's input only
     auxiliary = isinstance(network, WithAuxiliary)
     x = eight_pictures(channels, side if auxiliary else small)
