@@ -13,7 +13,8 @@ from neocog.analysis import cost
 from neocog.networks import NETWORKS, create
 
 FIGURES = Path(__file__).parents[2] / "src" / "neocog" / "analysis" / "figures.py"
-PAGE = '''"""What `neocog nets` says of each network: recorded, for running all of them takes minutes.
+PAGE = '''\
+"""What `neocog nets` says of each network: recorded, for running all of them takes minutes.
 
 Written by `python -m tests.networks.record`, held by tests/networks/test_proof.py.
 """

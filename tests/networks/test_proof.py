@@ -71,11 +71,9 @@ HOW = {
     **{name: How(side=8) for name in NETWORKS if name.startswith(("wrn28", "resnext29"))},
 }
 # Of these only a lower loss is asked, and why.
-LESS = {
-    name: "after a hundred steps these know two to six pictures of eight: norms after the sum slow "
-    "the beginning, as He et al. 2016 say in section 4.1"
-    for name in ("resnet110_bn_after_cifar", "resnet164_bn_after_cifar")
-}
+SLOW_BEGINNING = """after a hundred steps these know two to six pictures of eight: norms after the
+sum slow the beginning, as He et al. 2016 say in section 4.1"""
+LESS = {name: SLOW_BEGINNING for name in NETWORKS if "_bn_after_" in name}
 # Layers before a ReLU that may be dead for all eight pictures, and then gets no gradient; here
 # their biases begin at four. Where classes end in ReLU and mean, one once dead stays so; where a
 # gate squeezes 16 channels into one before the ReLU, half of all gates begin dead.
