@@ -1,7 +1,8 @@
 # make demo   sets up, trains a LeNet on Fashion-MNIST, prints its scores, draws its curves
 # make test   sets up, runs the tests
 # make check  format, lint, types
-# make prove  the slow proofs, on the real data sets
+# make prove  the slow proofs: the real data sets, the receptive field of every network
+# make prove-networks  every network trains, learns by heart, exports: half an hour, not yet all green
 # make bench  measures this machine
 #
 # Everything is installed into .venv, once: a second call costs nothing.
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint con
 # two processes of one thread each: torch's own threads would only wait for each other
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: setup demo test check prove bench clean
+.PHONY: setup demo test check prove prove-networks bench clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/core
@@ -47,7 +48,10 @@ check: $(VENV)/dev
 	@$(BIN)/mypy
 
 prove: $(VENV)/dev
-	@$(PYTEST) -m slow
+	@$(PYTEST) -m slow tests/data tests/analysis
+
+prove-networks: $(VENV)/dev
+	@$(PYTEST) -m slow tests/networks
 
 bench: $(VENV)/core
 	@$(BIN)/python -m benchmarks.accuracy
