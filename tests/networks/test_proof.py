@@ -58,12 +58,15 @@ class How:
 SQUEEZENETS = ("squeezenet1_0", "squeezenet1_1")
 HOW = {
     "lenet_sigmoid": How(lr=1e-2, steps=80),
-    **dict.fromkeys(("alexnet_owt", "zfnet", "overfeat_fast", "overfeat_accurate"), How(lr=3e-4)),
-    **{f"vgg{n}{bn}": How(lr=1e-4) for n in (11, 13, 16, 19) for bn in ("", "_bn")},
+    **{
+        name: How(lr=3e-4) for name in NETWORKS if name.startswith(("alexnet", "zfnet", "overfeat"))
+    },
+    **{f"vgg{n}{bn}": How(lr=1e-4) for n in (11, 13, 16) for bn in ("", "_bn")},
+    "vgg19": How(lr=5e-5),
+    "vgg19_bn": How(lr=1e-4),
     **{name: How(lr=3e-4, steps=80) for name in ("googlenet", "nin_book", *SQUEEZENETS)},
     **{f"resnet110{b}_cifar": How(side=16) for b in ("", "b")},
     **{f"plain{n}_cifar": How(lr=1e-3, steps=80, side=16) for n in (44, 56)},
-    "vgg19": How(lr=5e-5),
     "plain110_cifar": How(lr=3e-4, steps=80, side=16),
     **{name: How(side=16) for name in NETWORKS if name.startswith(("resnet110_", "resnet164_"))},
     **{name: How(steps=10, side=16) for name in NETWORKS if "_bn_after_" in name},
@@ -77,9 +80,9 @@ LESS = {name: SLOW_BEGINNING for name in NETWORKS if "_bn_after_" in name}
 # Layers before a ReLU that may be dead for all eight pictures, and then gets no gradient; here
 # their biases begin at four. Where classes end in ReLU and mean, one once dead stays so; where a
 # gate squeezes 16 channels into one before the ReLU, half of all gates begin dead.
-AWAKE = {
+AWAKE: dict[str, str | tuple[str, ...]] = {
     "nin": "head.cccp8",
-    "nin_book": "head.cccp8",
+    "nin_book": ("head.conv4", "head.cccp7", "head.cccp8"),
     "squeezenet1_0": "head.conv10",
     "squeezenet1_1": "head.conv10",
     "seresnet110_preact_cifar": "se.weigh.fc1",
@@ -180,7 +183,6 @@ def train(name: str) -> Trained:
             module.p = 0.0
     x = eight_pictures(channels, small)
     losses, correct = by_heart(network, x, how)
-    settle(network, x)
     network.eval().requires_grad_(False)
     for weight in network.parameters():
         weight.grad = None
@@ -241,20 +243,6 @@ def by_heart(network: nn.Sequential, x: Tensor, how: How) -> tuple[list[float], 
 
 def learnt(losses: list[float], correct: int) -> bool:
     return correct == 8 or losses[-1] <= losses[0] / 10
-
-
-@torch.no_grad()
-def settle(network: nn.Sequential, x: Tensor) -> None:
-    """Give the norms the statistics of these pictures: a few steps leave them near their start."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    if norms:
-        network(x)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
 
 
 def keys(name: str) -> dict[str, list[int]] | str:

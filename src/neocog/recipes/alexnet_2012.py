@@ -10,6 +10,8 @@ Unlike the paper
         error. The paper subtracts the mean picture; here each channel is standardised.
         torch applies lr to the whole velocity, the paper to each new gradient: the two differ
         for the few steps after a drop of lr.
+
+Gave    not measured by us yet.
 """
 
 from neocog.recipe import Recipe

@@ -1,4 +1,9 @@
-"""The default for small pictures: what a LeNet or a small VGG can reach in a minute or two."""
+"""The default for small pictures: what a LeNet or a small VGG can reach in a minute or two.
+
+Source  ours; lr, epochs and mirroring as first tried, on validation.
+Gave    `lenet_relu` on Fashion-MNIST: 91.24 % test accuracy, standard deviation 0.14, five seeds,
+        84 s of training each on two cores of an AMD EPYC (2026-11-22, benchmarks/results).
+"""
 
 from neocog.recipe import Recipe
 
