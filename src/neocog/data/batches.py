@@ -62,7 +62,9 @@ class TrainingBatches:
             index = order[step * self.batch_size : (step + 1) * self.batch_size]
             index = index.to(self.split.labels.device)
             generator = Generator().manual_seed(derived_seed(self.seed, "pictures", epoch, step))
-            yield self._inputs(self.split.images[index], generator), self.split.labels[index]
+            # index_select copies whole pictures; indexing by a tensor goes pixel by pixel
+            pixels = self.split.images.index_select(0, index)
+            yield self._inputs(pixels, generator), self.split.labels.index_select(0, index)
 
     def sample(self, count: int, *, seed: int) -> Tensor:
         """Up to `count` pictures as inputs, drawn by `seed`, not augmented."""
@@ -110,8 +112,10 @@ def to_input(pixels: Tensor, spec: InputSpec) -> Tensor:
 
 
 def scaled(pixels: Tensor, spec: InputSpec) -> Tensor:
-    """uint8 pictures as float from 0 to 1, brought to at least the input's size."""
-    images = to_channels(pixels, spec.channels).float().div_(255)
+    """uint8 pictures brought to at least the input's size: float from 0 to 1 where that mixes
+    pixels, else uint8 as they were.
+    """
+    images = to_channels(pixels, spec.channels)
     height, width = images.shape[2:]
     if spec.placing == "pad":
         down, right = spec.size[0] - height, spec.size[1] - width
@@ -121,7 +125,7 @@ def scaled(pixels: Tensor, spec: InputSpec) -> Tensor:
     if target == (height, width):
         return images
     shrinks = target[0] < height
-    return F.interpolate(images, target, mode=spec.interpolation, antialias=shrinks)
+    return F.interpolate(augment.as_float(images), target, mode=spec.interpolation, antialias=shrinks)
 
 
 def _resized(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
@@ -137,7 +141,9 @@ def _resized(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
 
 
 def normalised(images: Tensor, spec: InputSpec) -> Tensor:
-    """(x - mean) / std, channel by channel, in place where it may."""
+    """(x - mean) / std, channel by channel, of pictures uint8 or float from 0 to 1."""
     mean = torch.tensor(spec.mean, device=images.device).view(1, -1, 1, 1)
     std = torch.tensor(spec.std, device=images.device).view(1, -1, 1, 1)
+    if images.dtype == torch.uint8:  # its float is a copy, so nobody's pictures are changed
+        return augment.as_float(images).sub_(mean).div_(std)
     return (images - mean).div_(std)
