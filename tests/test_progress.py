@@ -16,6 +16,7 @@ def step(number: int) -> Step:
         epoch=0,
         step=number,
         steps=10,
+        done=number / 20,
         pictures=number * 4,
         lr=0.1,
         seconds=number * 0.5,
@@ -56,7 +57,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_terminal_has_a_live_line_with_all_there_is_to_know(clock: list[float]) -> None:
     screen = Screen(tty=True)
-    terminal = Terminal(screen, epochs=2)
+    terminal = Terminal(screen, Clock(epochs=2))
     terminal.see(step(1))
     clock[0] += 1
     terminal.see(step(2))
@@ -70,7 +71,7 @@ def test_a_terminal_has_a_live_line_with_all_there_is_to_know(clock: list[float]
 
 def test_elsewhere_there_are_plain_lines_and_no_control_characters(clock: list[float]) -> None:
     screen = Screen(tty=False)
-    terminal = Terminal(screen, epochs=2)
+    terminal = Terminal(screen, Clock(epochs=2))
     for number in range(1, 11):
         clock[0] += 1
         terminal.see(step(number))
@@ -85,10 +86,22 @@ def test_elsewhere_there_are_plain_lines_and_no_control_characters(clock: list[f
 
 
 def test_time_left_counts_from_the_first_step(clock: list[float]) -> None:
-    watch = Clock(epochs=10)
-    assert watch.left(0.1) is None
+    watch = Clock(epochs=2)
+    assert watch.step(step(1)) is None
     clock[0] += 9
-    assert watch.left(1.0) == pytest.approx(90)
+    assert watch.step(step(10)) == pytest.approx(10)  # 9 steps took 9 s, 10 of 20 are left
+
+
+def test_time_left_counts_evaluations_before_and_after_the_first(clock: list[float]) -> None:
+    watch = Clock(epochs=2, check=0.05, final=0.1)
+    watch.step(step(1))
+    clock[0] += 1
+    # 18 steps of a second, two validations of a twentieth of 20 s, and the scoring at the end
+    assert watch.step(step(2)) == pytest.approx(18 + 2 * 1 + 2)
+    clock[0] += 8
+    watch.step(step(10))
+    clock[0] += 3  # the validation took three times as long
+    assert watch.epoch(EPOCH) == pytest.approx(10 + 3 + 6)
 
 
 @pytest.mark.parametrize(

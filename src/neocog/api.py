@@ -23,10 +23,11 @@ from neocog.data.pictures import read
 from neocog.data.places import find as find_files
 from neocog.data.sources import SOURCES, canonical_name
 from neocog.engine.hardware import choose
+from neocog.engine.schedules import epoch_count
 from neocog.errors import DataError, UsageError
 from neocog.networks import create
 from neocog.networks import find as find_network
-from neocog.progress import Notebook, Terminal, Watcher, in_notebook, watched
+from neocog.progress import Clock, Notebook, Terminal, Watcher, in_notebook, watched
 from neocog.recipe import Recipe
 from neocog.recipes import default_for, described
 from neocog.recipes import find as find_recipe
@@ -103,7 +104,7 @@ def train(
     data: Dataset | str | Sequence[str],
     *,
     recipe: Recipe | str | None = None,
-    epochs: int | None = None,
+    epochs: float | None = None,
     changes: dict[str, Any] | None = None,
     out: str | Path | None = None,
     device: str = "auto",
@@ -176,7 +177,7 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
     for line in _about(job):
         tell(line)
     name = f"{job.folder.network_name} on {job.dataset.name}"
-    seen = watcher or _watcher(job.recipe.epochs, name)
+    seen = watcher or _watcher(_clock(job), name)
     said = False
     for fact in watched(training.run(job), seen):
         if isinstance(fact, Epoch) and not said:
@@ -189,8 +190,16 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
     return run
 
 
-def _watcher(epochs: int, title: str) -> Watcher:
-    return Notebook(epochs, title=title) if in_notebook() else Terminal(sys.stderr, epochs)
+def _watcher(clock: Clock, title: str) -> Watcher:
+    return Notebook(clock, title=title) if in_notebook() else Terminal(sys.stderr, clock)
+
+
+def _clock(job: training.Job) -> Clock:
+    """A picture trained on costs about three that are only looked at: two ways back, one there."""
+    data = job.dataset
+    trained = 3 * job.recipe.epochs * len(data.train)
+    check, final = len(data.val), len(data.val) + len(data.test)
+    return Clock(epoch_count(job.recipe), check=check / trained, final=final / trained)
 
 
 def _about(job: training.Job) -> list[str]:
@@ -210,7 +219,7 @@ def _about(job: training.Job) -> list[str]:
         f"data     {data.name}: {len(data.train):,} pictures to train on, {len(data.val):,} to "
         f"validate, {len(data.test):,} to test ({data.origin}){held}",
         f"network  {job.folder.network_name}: {weights:,} weights, input {size}{fitted}",
-        f"recipe   {described(recipe)}: {recipe.epochs} epochs of batch {recipe.batch_size}, "
+        f"recipe   {described(recipe)}: {recipe.epochs:g} epochs of batch {recipe.batch_size}, "
         f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, seed {recipe.seed}",
         f"machine  {hardware.name}: {hardware.device}, {hardware.threads} threads, "
         f"{hardware.precision}",

@@ -66,38 +66,61 @@ def step_line(fact: Step, epochs: int, left: float | None) -> str:
 
 
 class Clock:
-    """How long a run still takes, from how long its steps and epochs took."""
+    """How long a run still takes, from how long its steps and evaluations took.
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-        self._start = time.monotonic()
-        self._first: float | None = None  # epochs done when this clock saw its first fact
+    `check` and `final` are what the validation after an epoch and the scoring at the end cost, as
+    shares of the training in all: a guess that holds until the first of them was measured.
+    """
 
-    def left(self, done: float) -> float | None:
-        """Seconds, after `done` epochs (a fraction inside one); None while it cannot be known."""
+    def __init__(self, epochs: int, *, check: float = 0.0, final: float = 0.0) -> None:
+        self.epochs, self._check, self._final = epochs, check, final
+        self._first: float | None = None  # share done when this clock saw its first step
+        self._now = self._trained = self._checked = 0.0
+        self._checks = 0
+
+    def step(self, fact: Step) -> float | None:
+        """Seconds left; None while it cannot be known."""
+        now, before = time.monotonic(), self._now
+        self._now = now
         if self._first is None:  # the first step warms up, and a resumed run begins midway
-            self._first, self._start = done, time.monotonic()
+            self._first = fact.done
             return None
-        gone = done - self._first
-        if gone <= 0:
+        self._trained += now - before
+        return self._left(fact.done, self.epochs - fact.epoch)
+
+    def epoch(self, fact: Epoch) -> float | None:
+        """Seconds left after an epoch and its validation."""
+        now, before = time.monotonic(), self._now
+        self._now = now
+        if self._first is None:
             return None
-        return (time.monotonic() - self._start) / gone * (self.epochs - done)
+        self._checked += now - before
+        self._checks += 1
+        return self._left((fact.epoch + 1) / self.epochs, self.epochs - fact.epoch - 1)
+
+    def _left(self, done: float, checks: int) -> float | None:
+        assert self._first is not None
+        if done <= self._first:
+            return None
+        whole = self._trained / (done - self._first)  # seconds that all the training takes
+        check = self._checked / self._checks if self._checks else self._check * whole
+        final = self._final / self._check * check if self._check else self._final * whole
+        return (1 - done) * whole + checks * check + final
 
 
 class Terminal:
     """A line that lives while an epoch runs, and one that stays for each epoch."""
 
-    def __init__(self, stream: IO[str], epochs: int) -> None:
-        self.stream, self.epochs = stream, epochs
+    def __init__(self, stream: IO[str], clock: Clock) -> None:
+        self.stream, self.epochs = stream, clock.epochs
         self.live = stream.isatty()
-        self._clock, self._last = Clock(epochs), time.monotonic()
+        self._clock, self._last = clock, time.monotonic()
 
     def see(self, fact: Step | Epoch) -> None:
         if isinstance(fact, Epoch):
-            left = self._clock.left(fact.epoch + 1)
-            self._say(epoch_line(fact, self.epochs, left))
+            self._say(epoch_line(fact, self.epochs, self._clock.epoch(fact)))
             return
-        left = self._clock.left(fact.epoch + fact.step / fact.steps)
+        left = self._clock.step(fact)
         if time.monotonic() - self._last >= (REFRESH if self.live else SLOW):
             self._say_step(fact, left)
 
@@ -126,12 +149,12 @@ class Terminal:
 class Notebook:
     """Curves that grow, an epoch at a time, in a Jupyter cell."""
 
-    def __init__(self, epochs: int, *, title: str) -> None:
+    def __init__(self, clock: Clock, *, title: str) -> None:
         from IPython.display import Pretty, display
 
-        self.epochs, self.title = epochs, title
+        self.epochs, self.title = clock.epochs, title
         self.history: list[Epoch] = []
-        self._clock, self._last = Clock(epochs), 0.0
+        self._clock, self._last = clock, 0.0
         self._picture = display(self._drawn(), display_id=True)
         self._line = display(Pretty("the first step is under way"), display_id=True)
 
@@ -139,9 +162,9 @@ class Notebook:
         if isinstance(fact, Epoch):
             self.history.append(fact)
             self._picture.update(self._drawn())
-            self._tell(epoch_line(fact, self.epochs, self._clock.left(fact.epoch + 1)))
+            self._tell(epoch_line(fact, self.epochs, self._clock.epoch(fact)))
             return
-        left = self._clock.left(fact.epoch + fact.step / fact.steps)
+        left = self._clock.step(fact)
         if time.monotonic() - self._last >= 1:
             self._tell(step_line(fact, self.epochs, left))
 

@@ -28,7 +28,7 @@ class Recipe:
 
     name: str = "custom"
 
-    epochs: int = 10  # passes over the training split
+    epochs: float = 10  # passes over the training split; 2.5: the last one ends halfway
     batch_size: int = 128
     seed: int = 0  # initial weights, split, order, augmentation and dropout follow from it
 
@@ -41,8 +41,8 @@ class Recipe:
 
     schedule: str = "constant"
     warmup: float = 0.0  # epochs of linear rise from 0 to lr
-    every: int = 10  # step: epochs between drops
-    milestones: tuple[int, ...] = ()  # multistep: epochs (from 0) that begin with a new rate
+    every: float = 10  # step: epochs between drops
+    milestones: tuple[float, ...] = ()  # multistep: epochs (from 0) that begin with a new rate
     factors: tuple[float, ...] = ()  # multistep: lr times this from each milestone; () drops
     patience: int = 3  # plateau: epochs without a better validation error before a drop
     drops: int = 3  # plateau: how many drops at most
@@ -103,14 +103,14 @@ _CHOICES = {
 }
 # lowest, highest, whether the lowest itself is refused
 _RANGES: dict[str, tuple[float, float, bool]] = {
-    "epochs": (1, 1_000_000, False),
+    "epochs": (0, 1_000_000, True),
     "batch_size": (1, 1_000_000, False),
     "seed": (0, 2**63 - 1, False),
     "lr": (0, 1e6, True),
     "momentum": (0, 0.9999999, False),
     "weight_decay": (0, 1e6, False),
     "warmup": (0, 1e6, False),
-    "every": (1, 1_000_000, False),
+    "every": (0, 1_000_000, True),
     "patience": (1, 1_000_000, False),
     "drops": (0, 1_000_000, False),
     "drop": (0, 1, True),
@@ -159,9 +159,8 @@ def _read(text: str, kind: Any) -> Any:
         if text.lower() not in _BOOLEANS:
             raise ValueError(text)
         return _BOOLEANS[text.lower()]
-    if kind in (tuple[int, ...], tuple[float, ...]):
-        item = int if kind == tuple[int, ...] else float
-        return tuple(item(part) for part in text.strip("()[]").split(",") if part.strip())
+    if kind == tuple[float, ...]:
+        return tuple(float(part) for part in text.strip("()[]").split(",") if part.strip())
     return kind(text)
 
 
@@ -175,16 +174,14 @@ def _words(kind: Any) -> str:
         float: "a number",
         bool: "true or false",
         str: "a text",
-        tuple[int, ...]: "whole numbers with commas between, such as 30,60",
-        tuple[float, ...]: "numbers with commas between, such as 0.1,0.01",
+        tuple[float, ...]: "numbers with commas between, such as 30,60",
     }[kind]
 
 
 def _check_type(name: str, value: object) -> None:
     kind = _TYPES[name]
-    if kind in (tuple[int, ...], tuple[float, ...]):
-        item = int if kind == tuple[int, ...] else float
-        right = isinstance(value, tuple) and all(_is_a(part, item) for part in value)
+    if kind == tuple[float, ...]:
+        right = isinstance(value, tuple) and all(_is_a(part, float) for part in value)
     else:
         right = _is_a(value, kind)
     if not right:
@@ -210,9 +207,9 @@ def _check_range(name: str, value: float, low: float, high: float, open_low: boo
 
 
 def _check_milestones(
-    milestones: tuple[int, ...], factors: tuple[float, ...], schedule: str
+    milestones: tuple[float, ...], factors: tuple[float, ...], schedule: str
 ) -> None:
-    if list(milestones) != sorted(set(milestones)) or any(m < 1 for m in milestones):
+    if list(milestones) != sorted(set(milestones)) or any(not m > 0 for m in milestones):
         raise UsageError(
             f"recipe field milestones: {milestones} was given; they rise and begin above 0"
         )

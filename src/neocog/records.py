@@ -21,7 +21,8 @@ class Step:
 
     epoch: int  # from 0
     step: int  # steps done in this epoch
-    steps: int  # steps in an epoch
+    steps: int  # steps in this epoch
+    done: float  # the share of the whole run's steps that are done
     pictures: int  # pictures seen in this epoch
     lr: float
     seconds: float  # spent in this epoch's steps

@@ -26,6 +26,7 @@ from neocog.data.dataset import Dataset, InputSpec, load, to_channels
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import Training, check_finite_logits, fit
 from neocog.engine.hardware import Hardware, choose
+from neocog.engine.schedules import epoch_count
 from neocog.errors import DataError, NeocogError, UsageError
 from neocog.fitting import fitted_spec, known
 from neocog.recipe import Recipe
@@ -166,7 +167,7 @@ def _train(job: Job) -> Iterator[Step | Epoch]:
                     job.folder.save_weights(job.network, fact.epoch)
                 _save(job)
             yield fact
-            if pressed.is_set() and job.training.epoch < recipe.epochs:
+            if pressed.is_set() and job.training.epoch < epoch_count(recipe):
                 _save(job)
                 raise Interrupted(job.folder.path)
 

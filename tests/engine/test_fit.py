@@ -118,6 +118,30 @@ def test_stopped_anywhere_and_resumed_it_reaches_the_same_weights(stop_at: int) 
     assert told == [(e.train_loss, e.train_accuracy, e.val_loss, e.lr) for e in second.history]
 
 
+def test_the_last_epoch_may_end_before_its_end() -> None:
+    recipe = RECIPE.changed({"epochs": 1.5})
+    training = Training.begin(create("lenet_relu", num_classes=4, seed=0), recipe)
+    facts = list(fit(training, batches(recipe), pictures(32, 1), recipe=recipe))
+    steps = [fact for fact in facts if isinstance(fact, Step)]
+    assert [(s.epoch, s.step, s.steps) for s in steps[5:]] == [
+        (0, 6, 6),
+        (1, 1, 3),
+        (1, 2, 3),
+        (1, 3, 3),
+    ]
+    assert [s.done for s in steps] == pytest.approx([n / 9 for n in range(1, 10)])
+    assert len(training.history) == 2
+    assert steps[-1].lr == pytest.approx(recipe.lr * 0.5 / 9)  # the schedule ends with the run
+
+
+def test_time_up_ends_the_run_as_its_end_would() -> None:
+    training = Training.begin(create("lenet_relu", num_classes=4, seed=0), RECIPE)
+    facts = list(fit(training, batches(RECIPE), pictures(32, 1), recipe=RECIPE, until=0.0))
+    assert [type(fact) for fact in facts] == [Step, Epoch]
+    assert facts[1].val_accuracy is not None
+    assert facts[1].train_loss == pytest.approx(facts[0].loss)
+
+
 def test_dropout_differs_from_step_to_step() -> None:
     """Its seed is set before every step: were it the same seed, the masks would be too."""
     masks = []

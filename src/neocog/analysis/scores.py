@@ -42,7 +42,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     history = folder.history
     if test is None:
         raise NeocogError(
-            f"{folder.path}: no test scores yet: {len(history)} of {folder.recipe.epochs} epochs "
+            f"{folder.path}: no test scores yet: {len(history)} of {folder.recipe.epochs:g} epochs "
             f"are done. Go on with: neocog resume {shlex.quote(str(folder.path))}"
         )
     if not history:

@@ -55,10 +55,12 @@ class TrainingBatches:
         whole, rest = divmod(len(self.split), self.batch_size)
         return whole + (rest > 1 or (rest == 1 and whole == 0))
 
-    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs float32 (N, C, H, W) and labels int64 (N,), from step `start` on."""
+    def epoch(
+        self, epoch: int, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs float32 (N, C, H, W) and labels int64 (N,), from step `start` to before `stop`."""
         order = self._order(epoch)
-        for step in range(start, len(self)):
+        for step in range(start, len(self) if stop is None else stop):
             index = order[step * self.batch_size : (step + 1) * self.batch_size]
             index = index.to(self.split.labels.device)
             generator = Generator().manual_seed(derived_seed(self.seed, "pictures", epoch, step))
@@ -125,7 +127,9 @@ def scaled(pixels: Tensor, spec: InputSpec) -> Tensor:
     if target == (height, width):
         return images
     shrinks = target[0] < height
-    return F.interpolate(augment.as_float(images), target, mode=spec.interpolation, antialias=shrinks)
+    return F.interpolate(
+        augment.as_float(images), target, mode=spec.interpolation, antialias=shrinks
+    )
 
 
 def _resized(height: int, width: int, spec: InputSpec) -> tuple[int, int]:

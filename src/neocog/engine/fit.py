@@ -26,7 +26,7 @@ from neocog.data.dataset import Split
 from neocog.engine.evaluate import predictions
 from neocog.engine.losses import LossFunction, loss_of
 from neocog.engine.optimizers import DiagonalLM, optimizer_for
-from neocog.engine.schedules import learning_rate
+from neocog.engine.schedules import epoch_count, learning_rate, steps_in
 from neocog.errors import NeocogError
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions, Step
@@ -58,6 +58,11 @@ class Training:
     def begin(cls, network: nn.Module, recipe: Recipe) -> Training:
         return cls(network, optimizer_for(network, recipe))
 
+    def done(self, recipe: Recipe, whole: int) -> float:
+        """The share of the run's steps that are done, where a whole epoch has `whole` of them."""
+        last = epoch_count(recipe) - 1
+        return (self.epoch * whole + self.step) / (last * whole + steps_in(recipe, last, whole))
+
     def state(self) -> dict[str, Any]:
         """Everything as tensors and plain values, for `restore`."""
         return {
@@ -84,9 +89,15 @@ class Training:
 
 
 def fit(
-    training: Training, batches: TrainingBatches, val: Split, *, recipe: Recipe
+    training: Training,
+    batches: TrainingBatches,
+    val: Split,
+    *,
+    recipe: Recipe,
+    until: float = math.inf,
 ) -> Iterator[Step | Epoch]:
-    """Train from where `training` stands to the end of the recipe.
+    """Train from where `training` stands to the end of the recipe, or to the first step that ends
+    after `until` (of time.monotonic).
 
     Raises `DivergedError` at the first loss that is not finite. torch's global generator is
     set before each step, for dropout, and put back at the end.
@@ -95,13 +106,14 @@ def fit(
     device = next(network.parameters()).device
     generator_before = torch.get_rng_state()
     try:
-        for epoch in range(training.epoch, recipe.epochs):
+        for epoch in range(training.epoch, epoch_count(recipe)):
             network.train()
+            steps = steps_in(recipe, epoch, len(batches))
             if training.step == 0:
                 _begin_epoch(training, device)
             last = epoch + max(training.step - 0.5, 0) / len(batches)
             rate, clock = learning_rate(recipe, last, training.history), time.perf_counter()
-            for images, labels in batches.epoch(epoch, start=training.step):
+            for images, labels in batches.epoch(epoch, start=training.step, stop=steps):
                 _estimate_curvature(training, batches, recipe)
                 torch.manual_seed(derived_seed(recipe.seed, "dropout", epoch, training.step))
                 at = epoch + (training.step + 0.5) / len(batches)  # the middle of the step
@@ -124,8 +136,10 @@ def fit(
                     _check_finite(training, recipe, rate)
                 now = time.perf_counter()
                 training.seconds += now - clock
-                yield _step(training, len(batches), rate)
+                yield _step(training, steps, training.done(recipe, len(batches)), rate)
                 clock = time.perf_counter()
+                if time.monotonic() >= until:
+                    break
             _check_finite(training, recipe, rate)
 
             clock = time.perf_counter()
@@ -134,6 +148,8 @@ def fit(
             training.history.append(fact)
             training.epoch, training.step = epoch + 1, 0
             yield fact
+            if time.monotonic() >= until:
+                return
     finally:
         torch.set_rng_state(generator_before)
 
@@ -192,11 +208,12 @@ def check_finite_logits(said: Predictions, where: str) -> None:
         )
 
 
-def _step(training: Training, steps: int, rate: float) -> Step:
+def _step(training: Training, steps: int, done: float, rate: float) -> Step:
     return Step(
         epoch=training.epoch,
         step=training.step,
         steps=steps,
+        done=done,
         pictures=training.pictures,
         lr=rate,
         seconds=training.seconds,

@@ -21,9 +21,9 @@ def factor(recipe: Recipe, at: float, history: Sequence[Epoch]) -> float:
     past = (at - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)  # 0 to 1
     match recipe.schedule:
         case "step":
-            return float(recipe.drop ** (int(at) // recipe.every))
+            return float(recipe.drop ** int(at // recipe.every))
         case "multistep":
-            return _multistep(recipe, int(at))
+            return _multistep(recipe, at)
         case "plateau":
             return float(recipe.drop ** plateau_drops(recipe, history))
         case "cosine":
@@ -33,8 +33,18 @@ def factor(recipe: Recipe, at: float, history: Sequence[Epoch]) -> float:
     return 1.0
 
 
-def _multistep(recipe: Recipe, epoch: int) -> float:
-    passed = sum(epoch >= milestone for milestone in recipe.milestones)
+def epoch_count(recipe: Recipe) -> int:
+    """Epochs begun; the last may end before its end."""
+    return math.ceil(recipe.epochs)
+
+
+def steps_in(recipe: Recipe, epoch: int, whole: int) -> int:
+    """Steps of an epoch (from 0) where a whole one has `whole`."""
+    return max(1, min(whole, round((recipe.epochs - epoch) * whole)))
+
+
+def _multistep(recipe: Recipe, at: float) -> float:
+    passed = sum(at >= milestone for milestone in recipe.milestones)
     if passed and recipe.factors:
         return recipe.factors[passed - 1]
     return float(recipe.drop**passed)
