@@ -91,3 +91,11 @@ def test_the_papers_figures() -> None:
     book = find("book")
     assert (book.lr, book.epochs, book.batch_size, book.momentum) == (0.9, 10, 256, 0)
     assert fields()[0] == "name"
+
+
+def test_a_schedule_stretches_whole() -> None:
+    recipe = Recipe(epochs=10, warmup=1, schedule="multistep", milestones=(4, 8), patience=3)
+    short = recipe.lasting(2.5)
+    assert (short.epochs, short.warmup, short.milestones) == (2.5, 0.25, (1.0, 2.0))
+    assert (short.every, short.patience) == (2.5, 1)
+    assert short.lasting(10).changed({"patience": 3}) == recipe

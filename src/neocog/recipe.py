@@ -83,6 +83,18 @@ class Recipe:
         values = {name: parse(name, value) for name, value in changes.items()}
         return dataclasses.replace(self, **values)
 
+    def lasting(self, epochs: float) -> Recipe:
+        """The recipe with its whole schedule stretched or shortened to so many epochs."""
+        share = epochs / self.epochs
+        changes: dict[str, Any] = {
+            "epochs": epochs,
+            "patience": max(1, round(self.patience * share)),
+        }
+        for name in _IN_EPOCHS:
+            changes[name] = getattr(self, name) * share
+        changes["milestones"] = tuple(milestone * share for milestone in self.milestones)
+        return dataclasses.replace(self, **changes)
+
     def to_json(self) -> dict[str, Any]:
         values = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
@@ -101,6 +113,7 @@ _CHOICES = {
     "placing": PLACINGS,
     "select": SELECTIONS,
 }
+_IN_EPOCHS = ("warmup", "every")  # what stretches with a schedule, beside milestones and patience
 # lowest, highest, whether the lowest itself is refused
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "epochs": (0, 1_000_000, True),

@@ -1,0 +1,129 @@
+"""How long a run will take, measured on a few of its own steps."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from neocog.data.batches import TrainingBatches
+from neocog.data.dataset import Split
+from neocog.engine.evaluate import predictions
+from neocog.engine.fit import DivergedError, Training, fit
+from neocog.engine.schedules import epoch_count
+from neocog.errors import UsageError
+from neocog.recipe import Recipe
+from neocog.records import Step
+
+WARM_UP = 2  # steps that are not counted: kernels are chosen and memory is fetched in them
+LEAST = 3  # steps that are
+LOOKED_AT = 256  # pictures of one evaluation
+SPARE = 0.97  # of the time given is planned for: paces waver
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was measured, in seconds."""
+
+    step: float  # a training step, median
+    picture: float  # a picture that is only looked at
+    steps: int  # how many were measured
+
+
+@dataclass(frozen=True)
+class Length:
+    """What a run has to do, counted."""
+
+    steps: int  # of a whole epoch
+    check: int  # pictures validated after each epoch
+    final: int  # pictures scored at the end
+
+
+def measure(
+    network: nn.Module,
+    batches: TrainingBatches,
+    looked_at: Split,
+    *,
+    recipe: Recipe,
+    seconds: float = 2.0,
+) -> Pace:
+    """Steps of a copy of the network, for about so many seconds; nothing of the run changes."""
+    twin = copy.deepcopy(network)
+    nothing = Split(looked_at.images[:0], looked_at.labels[:0])
+    taken: list[float] = []
+    ends = None
+    clock = time.perf_counter()
+    with contextlib.suppress(DivergedError):  # the run itself will say so
+        longest = recipe.changed({"epochs": max(recipe.epochs, WARM_UP + LEAST)})
+        for fact in fit(Training.begin(twin, longest), batches, nothing, recipe=longest):
+            _wait(twin)
+            now = time.perf_counter()
+            if isinstance(fact, Step):
+                taken.append(now - clock)
+            if len(taken) == WARM_UP:
+                ends = now + seconds
+            if ends and now >= ends and len(taken) >= WARM_UP + LEAST:
+                break
+            clock = now
+    counted = taken[WARM_UP:] or taken
+    picture = _looking(twin, looked_at, batches) if len(looked_at) else 0.0
+    return Pace(step=statistics.median(counted), picture=picture, steps=len(counted))
+
+
+def _looking(twin: nn.Module, looked_at: Split, batches: TrainingBatches) -> float:
+    some = Split(looked_at.images[:LOOKED_AT], looked_at.labels[:LOOKED_AT])
+    taken = []
+    for _ in range(2):  # the first warms up
+        clock = time.perf_counter()
+        predictions(twin, some, batches.spec)
+        taken.append(time.perf_counter() - clock)
+    return min(taken) / len(some)
+
+
+def _wait(network: nn.Module) -> None:
+    if next(network.parameters()).device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def seconds_an_epoch(pace: Pace, length: Length) -> float:
+    """Of a whole epoch: its steps, and the validation after it."""
+    return length.steps * pace.step + length.check * pace.picture
+
+
+def seconds_in_all(pace: Pace, length: Length, recipe: Recipe) -> float:
+    """Training, validation after each epoch, scoring."""
+    looked_at = epoch_count(recipe) * length.check + length.final
+    return recipe.epochs * length.steps * pace.step + looked_at * pace.picture
+
+
+def epochs_within(seconds: float, pace: Pace, length: Length) -> float:
+    """How many epochs fit into so many seconds, with their validations and the scoring."""
+    check, training = length.check * pace.picture, length.steps * pace.step
+    rest = seconds * SPARE - length.final * pace.picture
+    whole = max(int(rest // (training + check)), 0)
+    epochs = whole + max(rest - whole * (training + check) - check, 0) / training
+    if epochs * length.steps < 1:
+        least = (pace.step + check + length.final * pace.picture) / SPARE
+        raise UsageError(
+            f"{seconds / 60:.2g} minutes are too short for this run: one step of {pace.step:.2g} s "
+            f"and the scoring alone take {least / 60:.2g} minutes"
+        )
+    return epochs
+
+
+def peak_memory(device: str) -> int | None:
+    """Bytes this process has held at most: on the GPU, else in all. None where nobody counts."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.max_memory_allocated(device))
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most if sys.platform == "darwin" else most * 1024)
