@@ -2,7 +2,7 @@
 # make test   sets up, runs the tests
 # make check  format, lint, types
 # make prove  the slow proofs: the real data sets, the receptive field of every network
-# make prove-networks  every network trains, learns by heart, exports: half an hour, not yet all green
+# make prove-networks  every network trains, learns by heart, exports: a quarter of an hour
 # make bench  measures this machine
 #
 # Everything is installed into .venv, once: a second call costs nothing.
@@ -51,7 +51,7 @@ prove: $(VENV)/dev
 	@$(PYTEST) -m slow tests/data tests/analysis
 
 prove-networks: $(VENV)/dev
-	@$(PYTEST) -m slow tests/networks
+	@$(PYTEST) --dist loadgroup -m slow tests/networks
 
 bench: $(VENV)/core
 	@$(BIN)/python -m benchmarks.accuracy

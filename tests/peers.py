@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Collection, Iterable
 from types import ModuleType
 
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 from torch import Tensor, nn
 
 from neocog.analysis import cost
@@ -86,14 +88,25 @@ def equal_logits(peer: nn.Module, ours: nn.Module, x: Tensor) -> None:
     assert (logits - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
+def slow_but(quick: Collection[str], names: Iterable[str]) -> list[ParameterSet]:
+    """Names as parameters of a test: the quick ones for every day, the others for the proof."""
+    return [
+        pytest.param(name, marks=() if name in quick else pytest.mark.slow, id=name)
+        for name in names
+    ]
+
+
 def equal_step(peer: nn.Module, ours: nn.Module, x: Tensor, *, lr: float = 0.01) -> None:
-    """One step of SGD on each: the same loss, and then the same weights and BN statistics.
+    """One step of SGD on each, dropout off: the same loss, then the same weights and statistics.
 
     ours may share its tensors with peer: neither is changed, for both are copied first.
     """
     losses, states = [], []
     for network in (copy.deepcopy(peer), copy.deepcopy(ours)):
         network.train().requires_grad_(True)
+        for module in network.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.p = 0.0
         loss = nn.functional.cross_entropy(network(x), torch.arange(len(x)))
         loss.backward()
         torch.optim.SGD(network.parameters(), lr=lr).step()

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from tests.peers import share_random_weights
+from tests.peers import equal_step, share_random_weights
 from torch import nn
 
 from neocog.analysis import cost
@@ -105,6 +105,15 @@ def test_2014_form_equals_torchvisions(torchvision_models: ModuleType, size: int
     x = torch.randn(1, 3, size, size)
     with torch.inference_mode():
         assert torch.equal(ours(x), peer(x))
+
+
+@pytest.mark.slow
+def test_2014_form_learns_as_torchvisions(torchvision_models: ModuleType) -> None:
+    with torch.device("meta"):
+        peer = torchvision_models.alexnet(num_classes=10)
+        ours = create("alexnet_owt", num_classes=10)
+    share_random_weights(peer, ours, seed=7)
+    equal_step(peer, ours, torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2)))
 
 
 def test_2014_form_starts_as_torchvisions_does(torchvision_models: ModuleType) -> None:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from tests.peers import equal_logits, equal_step, share_random_weights
+from tests.peers import equal_logits, equal_step, share_random_weights, slow_but
 from torch import nn
 
 from neocog.analysis import cost
@@ -122,8 +122,9 @@ def test_equals_torchvisions(torchvision_models: ModuleType, name: str) -> None:
     equal_logits(*pair(torchvision_models, name), noise(2, 32))
 
 
-def test_learns_as_torchvisions(torchvision_models: ModuleType) -> None:
-    equal_step(*pair(torchvision_models, "densenet121"), noise(4, 64))
+@pytest.mark.parametrize("name", slow_but(("densenet121",), MAPS))
+def test_learns_as_torchvisions(torchvision_models: ModuleType, name: str) -> None:
+    equal_step(*pair(torchvision_models, name), noise(4, 64))
 
 
 def pair(torchvision_models: ModuleType, name: str) -> tuple[nn.Module, nn.Sequential]:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from tests.peers import equal_logits, equal_step, measured, share_random_weights
+from tests.peers import equal_logits, equal_step, measured, share_random_weights, slow_but
 from torch import nn
 
 from neocog.errors import UsageError
@@ -61,7 +61,7 @@ def test_equals_torchvisions(torchvision_models: ModuleType, name: str) -> None:
     equal_logits(peer, ours, torch.randn(2, 3, 65, 33, generator=torch.Generator().manual_seed(1)))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet50_v1"])
+@pytest.mark.parametrize("name", slow_but(("resnet18", "resnet50", "resnet50_v1"), COUNTS))
 def test_learns_as_torchvisions(torchvision_models: ModuleType, name: str) -> None:
     peer, ours = pair(torchvision_models, name)
     equal_step(peer, ours, torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2)))

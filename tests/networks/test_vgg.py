@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from tests.peers import share_random_weights
+from tests.peers import equal_step, share_random_weights, slow_but
 from torch import nn
 
 from neocog.errors import UsageError
@@ -31,6 +31,17 @@ def test_equals_torchvisions(torchvision_models: ModuleType, name: str, size: in
         assert torch.equal(logits, peer(x))
     assert logits.isfinite().all()
     assert logits.std() > 0.01
+
+
+@pytest.mark.parametrize(
+    "name", slow_but((), [f"vgg{depth}{bn}" for bn in ("", "_bn") for depth in (11, 13, 16, 19)])
+)
+def test_learns_as_torchvisions(torchvision_models: ModuleType, name: str) -> None:
+    with torch.device("meta"):
+        peer = getattr(torchvision_models, name)(num_classes=10)
+        ours = create(name, num_classes=10)
+    share_random_weights(peer, ours, seed=7)
+    equal_step(peer, ours, torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2)))
 
 
 def test_start_is_xavier_with_biases_zero() -> None:
