@@ -3,7 +3,8 @@
 # make check  format, lint, types
 # make prove  the slow proofs: the real data sets, the receptive field of every network
 # make prove-networks  every network trains, learns by heart, exports: a quarter of an hour
-# make bench  measures this machine
+# make bench  measures neocog beside Keras, PyTorch and two runtimes, in about twenty minutes;
+#             make bench BENCH='--avx2' or '--minutes 60': with options of `neocog bench`
 #
 # Everything is installed into .venv, once: a second call costs nothing.
 
@@ -53,8 +54,15 @@ prove: $(VENV)/dev
 prove-networks: $(VENV)/dev
 	@$(PYTEST) --dist loadgroup -m slow tests/networks
 
-bench: $(VENV)/core
-	@$(BIN)/python -m benchmarks.accuracy
+$(VENV)/bench: $(VENV)/core
+	@echo "== installing what neocog is measured beside (once; hundreds of megabytes)"
+	@$(PIP) --editable '.[bench]' || \
+	  echo "== some of it cannot be had here: its rows will say 'not installed'"
+	@touch $@
+
+BENCH ?=
+bench: $(VENV)/bench
+	@$(BIN)/neocog bench --out benchmarks/results $(BENCH)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -46,6 +46,11 @@ def test_the_table_of_results_is_the_one_that_the_measurements_give() -> None:
     assert shown.count("\n") >= 2
 
 
+def test_the_table_of_speed_is_the_one_that_the_benchmark_gave() -> None:
+    shown = README.split(table.SPEED_BEGIN)[1].split(table.SPEED_END)[0].strip()
+    assert shown == table.speed(table.fastest()).strip()
+
+
 def test_the_picture_is_there() -> None:
     for path in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README):
         assert (ROOT / path).is_file()

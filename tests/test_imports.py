@@ -23,11 +23,14 @@ MAY = {
     "run": {"networks", "data", "recipe", "records"},
     "analysis": {"networks", "data", "recipe", "records", "run"},
     "fitting": {"networks", "data", "recipe", "analysis"},
-    "training": {"data", "recipe", "records", "engine", "run", "fitting"},
+    "choosing": {"data", "recipe", "engine", "run"},
+    "planning": {"networks", "data", "recipe", "engine", "fitting", "choosing"},
+    "training": {"data", "recipe", "records", "engine", "run", "fitting", "choosing", "planning"},
+    "asked": {"networks", "data", "recipe", "recipes"},
     "report": {"data", "records", "run", "analysis"},
     "progress": {"records", "report"},
 }
-EVERYTHING_BUT_CLI = {"api"}
+EVERYTHING_BUT_CLI = {"api", "bench"}
 EVERYTHING = {"cli", "__init__", "__main__"}
 
 

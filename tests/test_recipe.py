@@ -63,6 +63,12 @@ def test_a_text_is_read_as_its_field(field: str, text: str, value: object) -> No
         ("lrr", "1", "did you mean lr"),
         ("btch_size", "1", "did you mean batch_size"),
         ("factors", "0.1", "1 for 0 milestones"),
+        ("alternate", "true", "needs mirror"),
+        ("border", "white", "there are black, reflect"),
+        ("views", "sixx", "did you mean six"),
+        ("average", "lookahed", "did you mean lookahead"),
+        ("bias_lr", "-1", "0 or more"),
+        ("muon_momentum", "1", "at most"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(field: str, value: object, said: str) -> None:
@@ -79,6 +85,9 @@ def test_defaults_are_the_papers_own_and_quick_for_small_pictures() -> None:
     assert default_for("lenet5", 32).name == "lenet5_1998"
     assert default_for("alexnet_book", 224).name == "alexnet_book"
     assert default_for("vgg_cifar", 32).name == "quick"
+    assert default_for("fast_mnist", 28).name == "fast_mnist"
+    assert default_for("fast_cifar", 32).name == "fast_cifar10"
+    assert default_for("fast_cifar_96", 32).name == "fast_cifar10_96"
     assert default_for("alexnet", 227).name == "alexnet_2012"
 
 
@@ -94,8 +103,9 @@ def test_the_papers_figures() -> None:
 
 
 def test_a_schedule_stretches_whole() -> None:
-    recipe = Recipe(epochs=10, warmup=1, schedule="multistep", milestones=(4, 8), patience=3)
+    recipe = Recipe(epochs=10, warmup=1, schedule="multistep", milestones=(4, 8))
     short = recipe.lasting(2.5)
     assert (short.epochs, short.warmup, short.milestones) == (2.5, 0.25, (1.0, 2.0))
-    assert (short.every, short.patience) == (2.5, 1)
-    assert short.lasting(10).changed({"patience": 3}) == recipe
+    assert short.lasting(10) == recipe
+    assert recipe.changed({"schedule": "step", "every": 4}).lasting(5).every == 2
+    assert recipe.changed({"schedule": "plateau", "patience": 3}).lasting(2.5).patience == 1

@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neocog.api import Run, resume, train
+    from neocog.api import Run, plan, resume, train
     from neocog.api import open_run as open  # noqa: F401
     from neocog.data.dataset import Dataset, load
     from neocog.errors import DataError, NeocogError, UsageError
@@ -35,6 +35,7 @@ __all__ = [
     "UsageError",
     "create",
     "load",
+    "plan",
     "resume",
     "train",
     "vgg",
@@ -49,6 +50,7 @@ _HOMES = {
     "Recipe": ("neocog.recipe", "Recipe"),
     "Run": ("neocog.api", "Run"),
     "open": ("neocog.api", "open_run"),
+    "plan": ("neocog.api", "plan"),
     "resume": ("neocog.api", "resume"),
     "train": ("neocog.api", "train"),
     "DataError": ("neocog.errors", "DataError"),

@@ -5,7 +5,7 @@ The command line and a notebook go the same way: through here.
 
 from __future__ import annotations
 
-import os
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,22 +15,19 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from neocog import training
+from neocog import planning, training
 from neocog.analysis.scores import summary
+from neocog.asked import changed, dataset_for, network_for, recipe_for
 from neocog.data.batches import to_input
-from neocog.data.dataset import Dataset, load
+from neocog.data.dataset import Dataset
 from neocog.data.pictures import read
-from neocog.data.places import find as find_files
-from neocog.data.sources import SOURCES, canonical_name
-from neocog.engine.hardware import choose
+from neocog.engine import memory
+from neocog.engine.evaluate import VIEW_COUNTS
+from neocog.engine.hardware import Hardware, Wanted, choose, has_bf16
 from neocog.engine.schedules import epoch_count
-from neocog.errors import DataError, UsageError
-from neocog.networks import create
-from neocog.networks import find as find_network
 from neocog.progress import Clock, Notebook, Terminal, Watcher, in_notebook, watched
 from neocog.recipe import Recipe
-from neocog.recipes import default_for, described
-from neocog.recipes import find as find_recipe
+from neocog.recipes import described
 from neocog.records import Epoch
 from neocog.report import curves
 from neocog.run import RunFolder
@@ -105,9 +102,14 @@ def train(
     *,
     recipe: Recipe | str | None = None,
     epochs: float | None = None,
+    minutes: float | None = None,
     changes: dict[str, Any] | None = None,
     out: str | Path | None = None,
     device: str = "auto",
+    precision: str = "auto",
+    layout: str = "auto",
+    compile: str = "auto",
+    threads: int | None = None,
     from_dir: str | Path | None = None,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
@@ -117,27 +119,63 @@ def train(
 
     `network`: a name, or an nn.Module (its weights are trained in place). `data`: a name, names
     of which the first that can be had is taken, or a `Dataset`. `recipe`: a Recipe, its name, or
-    None for the network's own; `epochs` and `changes` ({"lr": 0.05}) alter it. `out` is the run
-    folder, else one is made in runs/. Progress goes to stderr, or into the notebook's cell;
-    `watcher`, `tell` and `progress` replace that. Ctrl-C saves and raises `Interrupted`.
+    None for the network's own; `epochs` and `changes` ({"lr": 0.05}) alter it, `minutes` stretches
+    or shortens its schedule to that time, scores included. `out` is the run folder, else one is
+    made in runs/. Progress goes to stderr, or into the notebook's cell; `watcher`, `tell` and
+    `progress` replace that. Ctrl-C saves and raises `Interrupted`.
+
+    How fast it goes, and of the outcome no more than rounding, follows from `device`, `precision`
+    ("fp32", "bf16"), `layout` ("contiguous", "channels_last"), `compile` ("yes", "no") and
+    `threads`; what is left to "auto" is chosen by timing a few steps of a longer run.
     """
     say = tell or _to_stderr
-    choose(device)  # a device that is not there, and a folder in use, are said before a download
+    wanted = Wanted(device, precision, layout, compile, threads)
+    choose(wanted)  # a device that is not there, and a folder in use, are said before a download
     RunFolder.check_unused(out)
-    chosen = _recipe(network, data, recipe)
-    chosen = chosen.changed({**(changes or {}), **({} if epochs is None else {"epochs": epochs})})
-    dataset = _dataset(data, chosen, from_dir=from_dir, tell=say, progress=progress)
-    if isinstance(network, str):
-        network = create(
-            network,
-            num_classes=len(dataset.classes),
-            in_channels=dataset.channels,
-            seed=chosen.seed,
-        )
+    chosen = changed(recipe_for(network, data, recipe), changes, epochs=epochs, minutes=minutes)
+    dataset = dataset_for(data, chosen, from_dir=from_dir, tell=say, progress=progress)
     job = training.begin(
-        network, dataset, recipe=chosen, out=None if out is None else Path(out), device=device
+        network_for(network, dataset, chosen),
+        dataset,
+        recipe=chosen,
+        out=None if out is None else Path(out),
+        wanted=wanted,
+        minutes=minutes,
+        tell=say,
     )
     return _go(job, say, watcher)
+
+
+def plan(
+    network: nn.Module | str,
+    data: Dataset | str | Sequence[str],
+    *,
+    recipe: Recipe | str | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    changes: dict[str, Any] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    layout: str = "auto",
+    compile: str = "auto",
+    threads: int | None = None,
+    from_dir: str | Path | None = None,
+    tell: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> planning.Plan:
+    """What `train` with the same arguments would take: time, memory, and the choices it makes.
+
+    A few steps are taken with a copy of the network; nothing is trained and no run is written.
+    """
+    say = tell or _to_stderr
+    wanted = Wanted(device, precision, layout, compile, threads)
+    choose(wanted)
+    chosen = changed(recipe_for(network, data, recipe), changes, epochs=epochs, minutes=minutes)
+    dataset = dataset_for(data, chosen, from_dir=from_dir, tell=say, progress=progress)
+    made = network_for(network, dataset, chosen)
+    if made is network:  # a user's own stays as it is: `plan` may whiten and move it
+        made = copy.deepcopy(made)
+    return planning.plan(made, dataset, recipe=chosen, wanted=wanted, minutes=minutes, tell=say)
 
 
 def resume(
@@ -147,6 +185,10 @@ def resume(
     data: Dataset | None = None,
     from_dir: str | Path | None = None,
     device: str = "auto",
+    precision: str = "auto",
+    layout: str = "auto",
+    compile: str = "auto",
+    threads: int | None = None,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
@@ -154,14 +196,15 @@ def resume(
     """Go on with a run that was stopped, to the weights it would have reached.
 
     A network that is not neocog's, and a data set that was not had by name, must be given again;
-    `from_dir` is where the data lie now, if they have moved.
+    `from_dir` is where the data lie now, if they have moved. It goes on with the precision, layout
+    and so on that it began with, unless others are asked for or the machine is another one.
     """
     job = training.resume(
         RunFolder.open(path),
         network=network,
         dataset=data,
         from_dir=from_dir,
-        device=device,
+        wanted=Wanted(device, precision, layout, compile, threads),
         tell=tell or _to_stderr,
         progress=progress,
     )
@@ -185,6 +228,12 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
             said = note is not None
             if note:
                 tell(note)
+    memory.give_back()
+    if job.done < 1:
+        tell(
+            f"time was up after {job.done:.0%} of the steps that were planned: the schedule did "
+            "not reach its end, and the scores are lower for it"
+        )
     run = Run(job.folder, job.network)
     run.save_plot()
     return run
@@ -198,7 +247,8 @@ def _clock(job: training.Job) -> Clock:
     """A picture trained on costs about three that are only looked at: two ways back, one there."""
     data = job.dataset
     trained = 3 * job.recipe.epochs * len(data.train)
-    check, final = len(data.val), len(data.val) + len(data.test)
+    check = len(data.val)
+    final = VIEW_COUNTS[job.recipe.views] * (len(data.val) + len(data.test))
     return Clock(epoch_count(job.recipe), check=check / trained, final=final / trained)
 
 
@@ -221,65 +271,22 @@ def _about(job: training.Job) -> list[str]:
         f"network  {job.folder.network_name}: {weights:,} weights, input {size}{fitted}",
         f"recipe   {described(recipe)}: {recipe.epochs:g} epochs of batch {recipe.batch_size}, "
         f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, seed {recipe.seed}",
-        f"machine  {hardware.name}: {hardware.device}, {hardware.threads} threads, "
-        f"{hardware.precision}",
+        *machine_lines(hardware),
         f"run      {job.folder.path}" + (f", from {where}" if begun else ""),
     ]
 
 
-def _recipe(network: nn.Module | str, data: object, recipe: Recipe | str | None) -> Recipe:
-    if isinstance(recipe, Recipe):
-        return recipe
-    if recipe is not None:
-        return find_recipe(recipe)
-    if isinstance(network, str):
-        variant = find_network(network)
-        return default_for(variant.name, max(variant.input[1:]))
-    made = getattr(network, "made", None)
-    if made is not None:
-        return default_for(made.name, max(made.input[1:]))
-    side = max(data.train.images.shape[2:]) if isinstance(data, Dataset) else 0
-    return default_for(type(network).__name__, side)
-
-
-def _dataset(
-    data: Dataset | str | Sequence[str],
-    recipe: Recipe,
-    *,
-    from_dir: str | Path | None,
-    tell: Callable[[str], None],
-    progress: Callable[[str, int, int | None], None] | None,
-) -> Dataset:
-    """The data set itself, or the first of the names that can be had."""
-    if isinstance(data, Dataset):
-        return data
-    if not isinstance(data, str | list | tuple) or not data:
-        raise UsageError(f"data: {data!r} was given; name a data set, or give a neocog.Dataset")
-    names = [data] if isinstance(data, str) else list(data)
-    for name in names:
-        canonical_name(name)  # a wrong one is said before the first is fetched
-    for place, name in enumerate(names):
-        try:
-            return load(
-                name,
-                validation=recipe.validation,
-                seed=recipe.seed,
-                from_dir=None if place and canonical_name(name) == "digits" else from_dir,
-                tell=tell,
-                progress=progress,
-            )
-        except DataError as error:
-            if place + 1 == len(names) or _is_damage(name, from_dir):
-                raise
-            tell(f"{str(error).splitlines()[0].removesuffix(' Tried:')}")
-            tell(f"taking {names[place + 1]} instead of {name}")
-    raise AssertionError("the last name either loads or raises")
-
-
-def _is_damage(name: str, from_dir: str | Path | None) -> bool:
-    """Whether a set failed in a place that its user named, rather than in being fetched."""
-    named = from_dir or os.environ.get("NEOCOG_DATA")
-    return bool(named) and bool(find_files(SOURCES[canonical_name(name)], Path(str(named))))
+def machine_lines(hardware: Hardware) -> list[str]:
+    """On what it is carried out, how, and why so."""
+    kept = ", memory kept" if hardware.memory == "kept" else ""
+    why, times = hardware.why, hardware.measured
+    if str(hardware) in times:
+        plain = next(iter(times.values()))
+        why += f": {times[str(hardware)]:.3g} ms a step; plain {plain:.3g}"
+    lines = [f"machine  {hardware.name}: {hardware.device}, {hardware}{kept} ({why})"]
+    if hardware.precision == "bf16" and not has_bf16(hardware.device):
+        lines.append("bf16     nothing here multiplies in bf16: --precision fp32 is faster")
+    return lines
 
 
 def _to_stderr(line: str) -> None:

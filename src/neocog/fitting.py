@@ -52,6 +52,16 @@ def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSp
             f"recipe field shift: {recipe.shift} was given; pictures of {height}x{width} can be "
             f"moved by at most {min(height, width) - 1}"
         )
+    if recipe.cutout > min(height, width):
+        raise UsageError(
+            f"recipe field cutout: {recipe.cutout} was given; pictures are {height}x{width}"
+        )
+    _check_whitening(network, recipe)
+    if recipe.views != "one" and not dataset.mirrors:
+        raise UsageError(
+            f"recipe field views: {recipe.views} looks at mirror images too, and pictures of "
+            f"{dataset.name} do not keep their class when they are mirrored: --set views=one"
+        )
     return input_spec(
         dataset,
         channels,
@@ -60,6 +70,15 @@ def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSp
         placing=recipe.placing,
         resize=recipe.resize,
     )
+
+
+def _check_whitening(network: nn.Module, recipe: Recipe) -> None:
+    if recipe.whiten and not isinstance(getattr(network, "whiten", None), nn.Conv2d):
+        made = how_made(network)
+        raise UsageError(
+            f"recipe field whiten: {made.name if made else type(network).__name__} has no layer "
+            "`whiten` to be computed from pictures; fast_cifar has one. Or: --set whiten=false"
+        )
 
 
 class _Unmade:

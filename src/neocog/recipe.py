@@ -11,11 +11,14 @@ from typing import Any, get_type_hints
 
 from neocog.errors import UsageError, unknown
 
-OPTIMIZERS = ("sgd", "diagonal-lm")
+OPTIMIZERS = ("sgd", "muon", "diagonal-lm")
 SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine", "linear")
 LOSSES = ("cross-entropy", "lenet5-map")
 PIXELS = ("standard", "unit", "lenet5")
 PLACINGS = ("resize", "pad")
+BORDERS = ("black", "reflect")
+AVERAGES = ("none", "lookahead")
+VIEWS = ("one", "mirror", "six")
 SELECTIONS = ("best", "last")
 
 
@@ -32,9 +35,14 @@ class Recipe:
     batch_size: int = 128
     seed: int = 0  # initial weights, split, order, augmentation and dropout follow from it
 
-    optimizer: str = "sgd"  # "sgd", or "diagonal-lm": LeNet-5's per-weight rates
+    # "sgd"; "muon": steps of orthogonal matrices for all but head and biases, which have "sgd";
+    # or "diagonal-lm": LeNet-5's per-weight rates
+    optimizer: str = "sgd"
     lr: float = 0.1
+    bias_lr: float = 0.0  # of biases and norms; 0: lr. Decay a step is that of the others
+    head_lr: float = 0.0  # of the last layer's weights; likewise
     momentum: float = 0.0
+    muon_momentum: float = 0.6
     nesterov: bool = False
     weight_decay: float = 0.0
     decay_biases: bool = True  # False: weight decay spares biases and batch-norm scales
@@ -48,6 +56,10 @@ class Recipe:
     drops: int = 3  # plateau: how many drops at most
     drop: float = 0.1  # step, multistep, plateau: what a drop multiplies lr by
     end: float = 0.0  # cosine, linear: lr reaches this fraction of itself
+    average: str = "none"  # lookahead: weights jump back to their own average, more and more
+
+    whiten: bool = False  # the first layer is computed from pictures, where a network has such
+    whiten_epochs: float = 0.0  # its bias' rate falls to 0 over so many epochs; 0: as all others
 
     loss: str = "cross-entropy"
     label_smoothing: float = 0.0
@@ -57,11 +69,15 @@ class Recipe:
     placing: str = "resize"  # how a picture of another size meets the input: resize, or pad
     resize: int = 0  # shorter side before cropping to the input, in pixels; 0: the input's size
     mirror: bool = False  # half of the pictures left to right, where labels survive it
-    shift: int = 0  # translate by up to so many pixels, black coming in
+    alternate: bool = False  # mirror: each picture by turns from epoch to epoch, not by chance
+    shift: int = 0  # translate by up to so many pixels
+    border: str = "black"  # what comes in: black, or the edge's reflection
+    cutout: int = 0  # hide a square of so many pixels a side
     pca_noise: float = 0.0  # sigma of AlexNet's colour noise
 
     validation: float = 0.1  # fraction of the training split held out, stratified
     select: str = "best"  # weights scored at the end: best validation epoch, or last
+    views: str = "one"  # of each picture when it is scored: one, mirror (2), or six
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -74,6 +90,8 @@ class Recipe:
         _check_milestones(self.milestones, self.factors, self.schedule)
         if self.nesterov and self.momentum == 0:
             raise UsageError("recipe field nesterov: true needs momentum above 0")
+        if self.alternate and not self.mirror:
+            raise UsageError("recipe field alternate: true needs mirror to be true")
 
     def changed(self, changes: dict[str, Any]) -> Recipe:
         """The recipe with some fields changed; a text is read as the field's type.
@@ -86,13 +104,14 @@ class Recipe:
     def lasting(self, epochs: float) -> Recipe:
         """The recipe with its whole schedule stretched or shortened to so many epochs."""
         share = epochs / self.epochs
-        changes: dict[str, Any] = {
-            "epochs": epochs,
-            "patience": max(1, round(self.patience * share)),
-        }
+        changes: dict[str, Any] = {"epochs": epochs}
         for name in _IN_EPOCHS:
             changes[name] = getattr(self, name) * share
         changes["milestones"] = tuple(milestone * share for milestone in self.milestones)
+        if self.schedule == "step":
+            changes["every"] = self.every * share
+        if self.schedule == "plateau":
+            changes["patience"] = max(1, round(self.patience * share))
         return dataclasses.replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
@@ -111,16 +130,22 @@ _CHOICES = {
     "loss": LOSSES,
     "pixels": PIXELS,
     "placing": PLACINGS,
+    "border": BORDERS,
+    "average": AVERAGES,
     "select": SELECTIONS,
+    "views": VIEWS,
 }
-_IN_EPOCHS = ("warmup", "every")  # what stretches with a schedule, beside milestones and patience
+_IN_EPOCHS = ("warmup", "whiten_epochs")  # what stretches with every schedule
 # lowest, highest, whether the lowest itself is refused
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "epochs": (0, 1_000_000, True),
     "batch_size": (1, 1_000_000, False),
     "seed": (0, 2**63 - 1, False),
     "lr": (0, 1e6, True),
+    "bias_lr": (0, 1e6, False),
+    "head_lr": (0, 1e6, False),
     "momentum": (0, 0.9999999, False),
+    "muon_momentum": (0, 0.9999999, False),
     "weight_decay": (0, 1e6, False),
     "warmup": (0, 1e6, False),
     "every": (0, 1_000_000, True),
@@ -132,6 +157,8 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "size": (0, 65_536, False),
     "resize": (0, 65_536, False),
     "shift": (0, 65_536, False),
+    "cutout": (0, 65_536, False),
+    "whiten_epochs": (0, 1e6, False),
     "pca_noise": (0, 1e3, False),
     "validation": (0, 0.9, False),
 }

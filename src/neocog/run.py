@@ -186,6 +186,14 @@ class RunFolder:
         )
 
     @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, hardware, command line: on what the run was carried out, and how."""
+        return self._read("environment.json", _json)
+
+    def write_environment(self, environment: dict[str, Any]) -> None:
+        self._write_json("environment.json", environment)
+
+    @property
     def finished(self) -> bool:
         return (self.path / "test.npz").exists()
 

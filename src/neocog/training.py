@@ -8,8 +8,9 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,15 +21,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from neocog.data import augment
-from neocog.data.batches import Augmentation, TrainingBatches
-from neocog.data.dataset import Dataset, InputSpec, load, to_channels
+from neocog import choosing
+from neocog.data.dataset import Dataset, InputSpec, load
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import Training, check_finite_logits, fit
-from neocog.engine.hardware import Hardware, choose
+from neocog.engine.hardware import Hardware, Wanted, choose
 from neocog.engine.schedules import epoch_count
 from neocog.errors import DataError, NeocogError, UsageError
-from neocog.fitting import fitted_spec, known
+from neocog.fitting import known
+from neocog.planning import batches_of, name_of, paced, prepared
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
 from neocog.run import RunFolder
@@ -58,6 +59,8 @@ class Job:
     folder: RunFolder
     hardware: Hardware
     training: Training
+    until: float = math.inf  # of time.monotonic: then training ends, wherever it is
+    done: float = 1.0  # the share of its steps that was done when it ended
 
 
 def begin(
@@ -66,27 +69,32 @@ def begin(
     *,
     recipe: Recipe,
     out: Path | None = None,
-    device: str = "auto",
+    wanted: Wanted | None = None,
+    minutes: float | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Job:
     """A new run of `network` on `dataset`, with its folder made and its start written.
 
-    Raises `UsageError` if network, data and recipe do not fit, before any folder is made.
+    With `minutes` its schedule is stretched or shortened to end, scores and all, so many minutes
+    from now. Raises `UsageError` if network, data and recipe do not fit, before any folder is made.
     """
-    spec = fitted_spec(network, dataset, recipe)
-    hardware = choose(device, pixels=recipe.batch_size * spec.size[0] * spec.size[1])
-    network.to(hardware.device)
+    began, until = time.monotonic(), math.inf
+    spec, hardware = prepared(network, dataset, recipe, wanted, tell)
+    if minutes is not None:
+        recipe, measured, length = paced(network, dataset, recipe, spec, hardware, began, minutes)
+        last = (length.check + length.final) * measured.picture
+        until = began + 60 * minutes - last
     training = Training.begin(network, recipe)
-    made = known(network)
-    name = made.name if made else type(network).__name__
+    name = name_of(network)
     folder = RunFolder.create(out, name=f"{name}-{dataset.name}")
     folder.write_start(
         recipe,
         spec,
-        network=made or name,
+        network=known(network) or name,
         data=_data_facts(dataset),
         environment=_environment(dataset, hardware),
     )
-    return Job(network, dataset, recipe, spec, folder, hardware, training)
+    return Job(network, dataset, recipe, spec, folder, hardware, training, until)
 
 
 def resume(
@@ -95,11 +103,12 @@ def resume(
     network: nn.Module | None = None,
     dataset: Dataset | None = None,
     from_dir: str | Path | None = None,
-    device: str = "auto",
+    wanted: Wanted | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Job:
     """A run as it was saved. A network that is not neocog's must be given again."""
+    wanted = wanted or Wanted()
     recipe, spec, facts = folder.recipe, folder.spec, folder.data
     if folder.finished:
         raise UsageError(
@@ -118,8 +127,7 @@ def resume(
             progress=progress,
         )
     _check_same_data(folder, dataset)
-    hardware = choose(device, pixels=recipe.batch_size * spec.size[0] * spec.size[1])
-    network.to(hardware.device)
+    network.to(choose(wanted).device)
     training = Training.begin(network, recipe)
     try:
         if Recipe.from_json(state["recipe"]) != recipe:
@@ -128,6 +136,15 @@ def resume(
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NeocogError(f"{folder.path / 'last.pt'}: cannot be resumed: {reason}") from error
+    hardware = choosing.resumed(
+        folder,
+        network,
+        wanted,
+        pictures=len(dataset.train),
+        at=(training.epoch, training.step),
+        versions=_versions(),
+        tell=tell,
+    )
     return Job(network, dataset, recipe, spec, folder, hardware, training)
 
 
@@ -140,8 +157,7 @@ def run(job: Job) -> Iterator[Step | Epoch]:
     try:
         if not (folder.path / "last.pt").exists():
             _save(job)  # from here on there is something to resume
-        with job.hardware.in_force():
-            yield from _train(job)
+        yield from _train(job)
         _score(job)
     except Interrupted:
         raise
@@ -153,19 +169,23 @@ def run(job: Job) -> Iterator[Step | Epoch]:
 
 def _train(job: Job) -> Iterator[Step | Epoch]:
     recipe, device = job.recipe, job.hardware.device
-    batches = TrainingBatches(
-        split=job.dataset.train.to(device),
-        spec=job.spec,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        augmentation=_augmentation(job),
+    batches = batches_of(job.dataset, recipe, job.spec, device)
+    facts = fit(
+        job.training,
+        batches,
+        job.dataset.val.to(device),
+        recipe=recipe,
+        until=job.until,
+        hardware=job.hardware,
     )
-    with _ctrl_c() as pressed:
-        for fact in fit(job.training, batches, job.dataset.val.to(device), recipe=recipe):
+    with _ctrl_c() as pressed, closing(facts):  # whatever ends it, torch is put back at once
+        for fact in facts:
             if isinstance(fact, Epoch):
                 if fact.best or recipe.select == "last":
                     job.folder.save_weights(job.network, fact.epoch)
                 _save(job)
+            else:
+                job.done = fact.done
             yield fact
             if pressed.is_set() and job.training.epoch < epoch_count(recipe):
                 _save(job)
@@ -182,7 +202,8 @@ def _score(job: Job) -> None:
     job.network.eval()
     for name, split in (("validation", job.dataset.val), ("test", job.dataset.test)):
         if len(split):
-            said = predictions(job.network, split.to(job.hardware.device), job.spec)
+            split = split.to(job.hardware.device)
+            said = predictions(job.network, split, job.spec, views=job.recipe.views)
             check_finite_logits(said, f"the {name} split")
             job.folder.write_predictions(name, said)
 
@@ -196,17 +217,6 @@ def not_started(fact: Epoch, classes: int) -> str | None:
         f"the loss is still ln({classes}) = {guess:.3f}, that of guessing: the network has not "
         "started to learn. Sigmoids and deep stacks without batch norm often do this: try a "
         "larger lr, a warm-up (--set warmup=1), or a network with ReLU or batch norm"
-    )
-
-
-def _augmentation(job: Job) -> Augmentation:
-    recipe, images = job.recipe, to_channels(job.dataset.train.images, job.spec.channels)
-    components = augment.principal_components(images) if recipe.pca_noise else None
-    return Augmentation(
-        mirror=recipe.mirror and job.dataset.mirrors,
-        shift=recipe.shift,
-        pca_noise=recipe.pca_noise,
-        components=components,
     )
 
 
@@ -239,15 +249,19 @@ def _environment(dataset: Dataset, hardware: Hardware) -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
-        "versions": {
-            "neocog": version("neocog"),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": version("numpy"),
-        },
+        "versions": _versions(),
         "system": platform.platform(),
         "hardware": hardware.to_json(),
         "data": {"origin": dataset.origin},
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "neocog": version("neocog"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
     }
 
 

@@ -153,6 +153,7 @@ def test_train_eval_predict(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         "epochs",
         "seconds",
         "images_per_second",
+        "views",
         "test",
         "validation",
     ]

@@ -47,6 +47,56 @@ def test_shift_moves_whole_pictures_and_brings_in_black() -> None:
     }
 
 
+@pytest.mark.parametrize("pixels", [1, 2, 4])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_a_reflected_frame_is_that_of_torch(pixels: int, dtype: torch.dtype) -> None:
+    images = torch.randint(256, (3, 2, 5, 7), generator=generator()).to(dtype)
+    theirs = torch.nn.functional.pad(images.float(), (pixels,) * 4, mode="reflect")
+    assert torch.equal(augment.reflected(images, pixels), theirs.to(dtype))
+
+
+def test_a_shift_brings_in_what_lies_inside_of_the_edge_or_black() -> None:
+    images = torch.full((50, 1, 6, 6), 7, dtype=torch.uint8)
+    calls = {
+        border: augment.shift(images, 3, generator=generator(), border=border)
+        for border in ("reflect", "black")
+    }
+    assert bool((calls["reflect"] == 7).all())
+    assert bool((calls["black"] == 0).any())
+    assert calls["reflect"].dtype == torch.uint8
+    rows = numbered(1, 1, 5, 1).expand(200, -1, -1, 6)
+    moved = augment.shift(rows, 2, generator=generator(), border="reflect")
+    columns = {tuple(picture[0, :, 0].tolist()) for picture in moved}
+    assert columns == {
+        (0, 1, 2, 3, 4),
+        (1, 0, 1, 2, 3),
+        (2, 1, 0, 1, 2),
+        (1, 2, 3, 4, 3),
+        (2, 3, 4, 3, 2),
+    }
+
+
+def test_those_that_are_named_are_turned() -> None:
+    images = numbered(4, 2, 3, 5)
+    out = augment.turn(images, torch.tensor([True, False, False, True]))
+    assert torch.equal(out[[0, 3]], images[[0, 3]].flip(3))
+    assert torch.equal(out[1:3], images[1:3])
+
+
+def test_cutout_hides_one_square_of_each_picture_anywhere_inside_of_it() -> None:
+    out = augment.cutout(torch.ones(300, 3, 5, 6), 2, generator=generator())
+    hidden = out == 0
+    assert bool((hidden.sum((1, 2, 3)) == 3 * 4).all())
+    corners = {tuple(picture[0].nonzero()[0].tolist()) for picture in hidden}
+    assert corners == {(y, x) for y in range(4) for x in range(5)}
+    assert all(
+        bool(picture[:, y : y + 2, x : x + 2].all())
+        for picture in hidden
+        for y, x in [picture[0].nonzero()[0].tolist()]
+    )
+    assert float(augment.cutout(torch.ones(1, 1, 4, 4), 4, generator=generator()).sum()) == 0
+
+
 def test_principal_components_agree_with_numpy() -> None:
     rng = np.random.default_rng(0)
     base = rng.normal(size=(1500, 1, 4, 4)) * 30 + 120
@@ -71,12 +121,13 @@ def test_pca_noise_adds_one_colour_a_picture_with_the_right_spread() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["mirror", "shift", "random_crop"])
+@pytest.mark.parametrize("name", ["mirror", "shift", "random_crop", "cutout"])
 def test_the_same_generator_gives_the_same_pictures(name: str) -> None:
     images = torch.rand(32, 3, 8, 8)
     calls = {
         "mirror": lambda g: augment.mirror(images, g),
         "shift": lambda g: augment.shift(images, 2, generator=g),
+        "cutout": lambda g: augment.cutout(images, 3, generator=g),
         "random_crop": lambda g: augment.random_crop(images, (5, 5), generator=g),
     }
     call, before = calls[name], images.clone()

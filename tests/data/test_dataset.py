@@ -167,6 +167,33 @@ def test_starting_inside_an_epoch_gives_the_rest_of_it_to_the_bit() -> None:
         assert torch.equal(x, y)
 
 
+def test_mirrored_by_turns_each_picture_is_turned_every_other_epoch() -> None:
+    """Half of them in the first epoch, by the seed; then the others. Jordan 2024, section 3.6."""
+    pixels = Split(torch.tensor([[[[0, 255]]]]).byte().expand(200, 1, 1, 2), torch.arange(200))
+    turned = []
+    for seed in (0, 1):
+        by_turns = Augmentation(mirror=True, alternate=True)
+        batches = TrainingBatches(pixels, spec(size=(1, 2), resize=1), 16, seed, by_turns)
+        for epoch in range(4):
+            shown = list(batches.epoch(epoch))
+            order = torch.cat([labels for _, labels in shown])
+            first_pixels = torch.cat([images[:, 0, 0, 0] for images, _ in shown])
+            turned.append((first_pixels > 0)[order.argsort()])
+    first, second, third, fourth, other, *_ = turned
+    assert 70 < int(first.sum()) < 130
+    assert torch.equal(first, third)
+    assert torch.equal(second, fourth)
+    assert torch.equal(first, ~second)
+    assert not torch.equal(first, other)
+
+
+def test_what_is_hidden_is_the_mean_colour_of_the_input() -> None:
+    made = spec(3)
+    batches = TrainingBatches(split(8, c=3), made, 8, 0, Augmentation(cutout=4))
+    (images, _), *_ = batches.epoch(0)
+    assert bool(((images == 0).all(1).sum((1, 2)) >= 16).all())
+
+
 def test_a_last_batch_of_one_is_left_out_unless_it_is_all() -> None:
     assert len(TrainingBatches(split(17), spec(), 8, 0, Augmentation())) == 2
     assert len(TrainingBatches(split(18), spec(), 8, 0, Augmentation())) == 3

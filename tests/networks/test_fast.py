@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from neocog.analysis import cost
 from neocog.errors import UsageError
 from neocog.networks import create
-from neocog.networks.fast import fast_cifar, whiten
+from neocog.networks.fast import fast_cifar
+from neocog.networks.start import whiten
 
 
 def pictures(channels: int = 3, *, num: int = 64, side: int = 32) -> Tensor:
@@ -38,6 +39,53 @@ def test_counts_are_the_papers() -> None:
     weights = sum(tensor.numel() for tensor in network.parameters())
     assert (weights, work) == (1_971_640, 118_147_360)
     assert 2 * 3 * work * 50_000 * 9.9 == pytest.approx(0.35e15, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "petaflops"),
+    [("fast_cifar_95", 15, 1.39), ("fast_cifar_96", 40, 7.46)],
+)
+def test_work_of_the_wider_ones_is_the_repositorys(
+    name: str, epochs: int, petaflops: float
+) -> None:
+    """As airbench95.py and airbench96.py give it, the latter for the 40 epochs it had then."""
+    with torch.device("meta"):
+        network = create(name)
+    work = sum(layer.multiply_adds for layer in cost.layers(network, (3, 32, 32)))
+    assert 2 * 3 * work * 50_000 * epochs / 1e15 == pytest.approx(petaflops, rel=0.03)
+
+
+def test_the_deepest_skips_two_convolutions_in_each_group() -> None:
+    network = create("fast_cifar_96", seed=0).eval()
+    group = network.group1
+    x = torch.randn(2, 24, 8, 8)
+    with torch.inference_mode():
+        into = F.gelu(group.norm1(F.max_pool2d(group.conv1(x), 2)))
+        branch = group.rest.branch
+        deeper = branch.norm3(branch.conv3(F.gelu(branch.norm2(branch.conv2(into)))))
+        torch.testing.assert_close(group(x), F.gelu(into + deeper))
+    assert {norm.momentum for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)} == {
+        0.1
+    }
+    assert {w.shape[0] for w in network.parameters() if w.ndim == 4} == {24, 128, 512}
+
+
+def test_the_one_for_digits() -> None:
+    """The page's table."""
+    with torch.device("meta"):
+        network = create("fast_mnist")
+    table = cost.layers(network, (1, 28, 28))
+    shapes = {layer.name: layer.output for layer in table}
+    names = ("conv1", "conv2", "pool2", "conv3", "head.fc")
+    assert [shapes[name] for name in names] == [
+        (8, 12, 12),
+        (16, 10, 10),
+        (16, 5, 5),
+        (64, 3, 3),
+        (10,),
+    ]
+    weights = sum(tensor.numel() for tensor in network.parameters())
+    assert (weights, sum(layer.multiply_adds for layer in table)) == (16_504, 232_704)
 
 
 def test_maps_and_order_are_the_papers() -> None:

@@ -43,6 +43,7 @@ QUICK = (
     "shufflenet_v2_x0_5",
     "seresnet20_cifar",
     "fast_cifar",
+    "fast_mnist",
 )
 
 

@@ -113,4 +113,7 @@ FIGURES: dict[str, tuple[int, int, int]] = {
     "proxyless_gpu": (7_119_848, 465_260_160, 1),
     "proxyless_mobile": (4_080_512, 320_427_584, 1),
     "fast_cifar": (1_971_640, 118_147_360, 9),
+    "fast_cifar_95": (4_604_728, 301_560_864, 9),
+    "fast_cifar_96": (12_717_752, 615_201_056, 9),
+    "fast_mnist": (16_504, 232_704, 27),
 }

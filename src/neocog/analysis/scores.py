@@ -58,6 +58,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "epochs": len(history),
         "seconds": round(sum(e.seconds for e in history), 3),
         "images_per_second": round(pictures / max(training, 1e-9), 1),
+        "views": folder.recipe.views,
         "test": scores(test),
         "validation": None if validation is None else scores(validation),
     }

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from neocog.planning import Plan
 from neocog.progress import duration
+from neocog.recipes import described
 
 
 def program() -> str:
@@ -50,15 +52,31 @@ def score_lines(scores: dict[str, Any]) -> list[str]:
         f"{scores['network']} on {scores['data']}: {scores['epochs']} epochs in "
         f"{duration(scores['seconds'])}, {scores['images_per_second']:,.0f} images/s"
     ]
+    views = "" if scores["views"] == "one" else f"   views {scores['views']}"
     for split in ("test", "validation"):
         said = scores[split]
         if said is not None:
             top5 = "" if said["top5"] is None else f"   top-5 {said['top5']:.2%}"
             lines.append(
                 f"{split:<11} top-1 {said['top1']:.2%}{top5}   loss {said['loss']:.4f}"
-                f"   {said['n']:,} pictures"
+                f"   {said['n']:,} pictures{views}"
             )
     return lines
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What a run would take, for people."""
+    recipe, pace = plan.recipe, plan.pace
+    memory = [] if plan.memory is None else [f"memory      {plan.memory / 1e9:.1f} GB at most"]
+    return [
+        f"{plan.network} on {plan.dataset}, {described(recipe)}: {recipe.epochs:g} epochs of "
+        f"{plan.length.steps:,} steps",
+        f"a step      {1000 * pace.step:.3g} ms, {recipe.batch_size / pace.step:,.0f} images/s "
+        f"(median of {pace.steps})",
+        f"an epoch    {duration(plan.seconds_an_epoch)}, validation included",
+        f"in all      {duration(plan.seconds)}, scoring included",
+        *memory,
+    ]
 
 
 class Transfers:

@@ -8,18 +8,26 @@ import sys
 from typing import Any
 
 from neocog import api
-from neocog.cli.output import Transfers, emit, program, score_lines, tell
+from neocog.cli.output import Transfers, emit, plan_lines, program, score_lines, tell
 from neocog.errors import UsageError
 
 
 def train(options: argparse.Namespace) -> None:
+    if options.plan:
+        _plan(options)
+        return
     run = api.train(
         options.network,
         [options.data, *options.instead],
         recipe=options.recipe,
+        minutes=options.minutes,
         changes=_changes(options),
         out=options.out,
         device=options.device,
+        precision=options.precision,
+        layout=options.layout,
+        compile=options.compile,
+        threads=options.threads,
         from_dir=options.from_dir,
         tell=tell,
         progress=Transfers(sys.stderr),
@@ -27,11 +35,38 @@ def train(options: argparse.Namespace) -> None:
     _report(run, as_json=options.json)
 
 
+def _plan(options: argparse.Namespace) -> None:
+    plan = api.plan(
+        options.network,
+        [options.data, *options.instead],
+        recipe=options.recipe,
+        minutes=options.minutes,
+        changes=_changes(options),
+        device=options.device,
+        precision=options.precision,
+        layout=options.layout,
+        compile=options.compile,
+        threads=options.threads,
+        from_dir=options.from_dir,
+        tell=tell,
+        progress=Transfers(sys.stderr),
+    )
+    if options.json:
+        emit(plan.to_json())
+        return
+    for line in [*plan_lines(plan), *api.machine_lines(plan.hardware)]:
+        print(line)
+
+
 def resume(options: argparse.Namespace) -> None:
     run = api.resume(
         options.run,
         from_dir=options.from_dir,
         device=options.device,
+        precision=options.precision,
+        layout=options.layout,
+        compile=options.compile,
+        threads=options.threads,
         tell=tell,
         progress=Transfers(sys.stderr),
     )

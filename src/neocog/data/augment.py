@@ -14,9 +14,13 @@ from torch import Generator, Tensor
 
 def mirror(images: Tensor, generator: Generator) -> Tensor:
     """Half of the pictures, left to right."""
-    turned = torch.rand(len(images), generator=generator) < 0.5
+    return turn(images, torch.rand(len(images), generator=generator) < 0.5)
+
+
+def turn(images: Tensor, which: Tensor) -> Tensor:
+    """Those that `which` (N,), booleans on the CPU, names: left to right."""
     both = torch.cat((images, images.flip(3)))  # whole pictures are then copied, not single pixels
-    chosen = torch.arange(len(images)) + len(images) * turned
+    chosen = torch.arange(len(images)) + len(images) * which
     return both.index_select(0, chosen.to(images.device))
 
 
@@ -34,10 +38,40 @@ def random_crop(images: Tensor, size: tuple[int, int], *, generator: Generator) 
     return rows.view(n, channels, *size)
 
 
-def shift(images: Tensor, pixels: int, *, generator: Generator) -> Tensor:
-    """Each picture moved by up to so many pixels either way; black comes in."""
+def shift(images: Tensor, pixels: int, *, generator: Generator, border: str = "black") -> Tensor:
+    """Each picture moved by up to so many pixels either way; what comes in is black, or with
+    `border` "reflect" what lies inside of the edge, mirrored.
+    """
     size = (images.shape[2], images.shape[3])
-    return random_crop(F.pad(images, (pixels,) * 4), size, generator=generator)
+    framed = (reflected if border == "reflect" else blackened)(images, pixels)
+    return random_crop(framed, size, generator=generator)
+
+
+def blackened(images: Tensor, pixels: int) -> Tensor:
+    """A black frame, so many pixels wide, around each picture."""
+    return F.pad(images, (pixels,) * 4)
+
+
+def reflected(images: Tensor, pixels: int) -> Tensor:
+    """The same as `F.pad(..., mode="reflect")`, which takes uint8 on the CPU only, and its time."""
+    framed, p = blackened(images, pixels), pixels
+    framed[:, :, :p, p:-p] = images[:, :, 1 : p + 1].flip(2)
+    framed[:, :, -p:, p:-p] = images[:, :, -p - 1 : -1].flip(2)
+    framed[..., :p] = framed[..., p + 1 : 2 * p + 1].flip(3)
+    framed[..., -p:] = framed[..., -2 * p - 1 : -p - 1].flip(3)
+    return framed
+
+
+def cutout(images: Tensor, side: int, *, generator: Generator) -> Tensor:
+    """A square of each picture, anywhere inside of it, set to zero: of normalised pictures, to the
+    mean colour. DeVries and Taylor, arXiv:1708.04552, but that squares do not reach outside.
+    """
+    height, width = images.shape[2:]
+    top = torch.randint(height - side + 1, (len(images), 1, 1, 1), generator=generator)
+    left = torch.randint(width - side + 1, (len(images), 1, 1, 1), generator=generator)
+    down, right = torch.arange(height).view(-1, 1) - top, torch.arange(width) - left
+    hidden = (down >= 0) & (down < side) & (right >= 0) & (right < side)
+    return images.masked_fill(hidden.to(images.device), 0)
 
 
 def as_float(images: Tensor) -> Tensor:

@@ -27,7 +27,10 @@ class Augmentation:
     """What is done to training pictures, in this order; see `augment`."""
 
     mirror: bool = False
+    alternate: bool = False  # mirror: each picture by turns, from epoch to epoch
     shift: int = 0  # pixels
+    border: str = "black"  # what `shift` brings in
+    cutout: int = 0  # pixels
     pca_noise: float = 0.0  # sigma
     components: Tensor | None = None  # (C, C), needed by pca_noise
 
@@ -59,14 +62,16 @@ class TrainingBatches:
         self, epoch: int, *, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs float32 (N, C, H, W) and labels int64 (N,), from step `start` to before `stop`."""
-        order = self._order(epoch)
+        order, turned = self._order(epoch), self._turned(epoch)
         for step in range(start, len(self) if stop is None else stop):
-            index = order[step * self.batch_size : (step + 1) * self.batch_size]
-            index = index.to(self.split.labels.device)
+            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+            index = chosen.to(self.split.labels.device)
             generator = Generator().manual_seed(derived_seed(self.seed, "pictures", epoch, step))
             # index_select copies whole pictures; indexing by a tensor goes pixel by pixel
             pixels = self.split.images.index_select(0, index)
-            yield self._inputs(pixels, generator), self.split.labels.index_select(0, index)
+            which = None if turned is None else turned[chosen]
+            inputs = self._inputs(pixels, generator, which)
+            yield inputs, self.split.labels.index_select(0, index)
 
     def sample(self, count: int, *, seed: int) -> Tensor:
         """Up to `count` pictures as inputs, drawn by `seed`, not augmented."""
@@ -78,20 +83,34 @@ class TrainingBatches:
         rng = np.random.default_rng(derived_seed(self.seed, "order", epoch))
         return torch.from_numpy(rng.permutation(len(self.split)))
 
-    def _inputs(self, pixels: Tensor, generator: Generator) -> Tensor:
+    def _turned(self, epoch: int) -> Tensor | None:
+        """Which pictures are mirrored in this epoch, where each is by turns: half of them, and the
+        other half in the next. Jordan 2024, arXiv:2404.00498, section 3.6.
+        """
+        if not (self.augmentation.mirror and self.augmentation.alternate):
+            return None
+        rng = np.random.default_rng(derived_seed(self.seed, "alternate"))
+        return torch.from_numpy(rng.integers(2, size=len(self.split)) != epoch % 2)
+
+    def _inputs(self, pixels: Tensor, generator: Generator, turned: Tensor | None) -> Tensor:
         spec, wanted = self.spec, self.augmentation
         images = scaled(pixels, spec)
         if tuple(images.shape[2:]) != spec.size:
             images = augment.random_crop(images, spec.size, generator=generator)
         if wanted.shift:
-            images = augment.shift(images, wanted.shift, generator=generator)
-        if wanted.mirror:
+            images = augment.shift(images, wanted.shift, generator=generator, border=wanted.border)
+        if turned is not None:
+            images = augment.turn(images, turned)
+        elif wanted.mirror:
             images = augment.mirror(images, generator)
         if wanted.pca_noise and wanted.components is not None:
             images = augment.pca_noise(
                 images, wanted.components, sigma=wanted.pca_noise, generator=generator
             )
-        return normalised(images, spec)
+        images = normalised(images, spec)
+        if wanted.cutout:
+            images = augment.cutout(images, wanted.cutout, generator=generator)
+        return images
 
 
 def in_order(split: Split, spec: InputSpec, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

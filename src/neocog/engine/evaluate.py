@@ -2,28 +2,76 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Callable
 
+import torch
+from torch import Tensor, nn
+
+from neocog.data.augment import reflected
 from neocog.data.batches import in_order
 from neocog.data.dataset import InputSpec, Split
 from neocog.records import Predictions
 
+Network = Callable[[Tensor], Tensor]  # inputs (N, C, H, W) -> logits (N, K)
+
 
 @torch.inference_mode()
 def predictions(
-    network: nn.Module, split: Split, spec: InputSpec, *, batch_size: int = 256
+    network: nn.Module,
+    split: Split,
+    spec: InputSpec,
+    *,
+    batch_size: int = 256,
+    views: str = "one",
+    forward: Network | None = None,
 ) -> Predictions:
-    """The logits of every picture of a split, in order. The network's mode is put back."""
-    training = network.training
+    """The logits of every picture of a split, in order. The network's mode is put back.
+
+    `forward` is another way through the network than calling it. `views` names what is looked at
+    of each picture, see VIEWS; logits are averaged, before softmax.
+    """
+    training, seen = network.training, VIEWS[views]
     network.eval()
     device = next(network.parameters()).device
     try:
         parts = [
-            network(images.to(device)).float().cpu()
+            seen(forward or network, images.to(device)).float().cpu()
             for images, _ in in_order(split, spec, batch_size)
         ]
     finally:
         network.train(training)
     logits = torch.cat(parts) if parts else torch.empty(0, len(spec.classes))
     return Predictions(logits=logits.numpy(), labels=split.labels.cpu().numpy())
+
+
+def one_view(network: Network, images: Tensor) -> Tensor:
+    """The picture as it is."""
+    return network(images)
+
+
+def mirror_view(network: Network, images: Tensor) -> Tensor:
+    """The picture and its mirror image, half and half."""
+    return (network(images).float() + network(images.flip(3)).float()) / 2
+
+
+def six_views(network: Network, images: Tensor) -> Tensor:
+    """Picture and mirror image, as they are and moved by one pixel up and left or down and right,
+    the edge reflected: a quarter for each that is not moved, an eighth for each that is.
+
+    Jordan 2024, arXiv:2404.00498, section 3.5.
+    """
+    height, width = images.shape[2:]
+    framed = reflected(images, 1)
+    logits = mirror_view(network, images) / 2
+    for offset in (0, 2):
+        moved = framed[:, :, offset : offset + height, offset : offset + width]
+        logits = logits + mirror_view(network, moved) / 4
+    return logits
+
+
+VIEW_COUNTS = {"one": 1, "mirror": 2, "six": 6}
+VIEWS: dict[str, Callable[[Network, Tensor], Tensor]] = {
+    "one": one_view,
+    "mirror": mirror_view,
+    "six": six_views,
+}

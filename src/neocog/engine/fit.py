@@ -11,21 +11,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from neocog.data.batches import TrainingBatches, derived_seed
 from neocog.data.dataset import Split
+from neocog.engine.averaging import Lookahead, average_for
 from neocog.engine.evaluate import predictions
-from neocog.engine.losses import LossFunction, loss_of
-from neocog.engine.optimizers import DiagonalLM, optimizer_for
+from neocog.engine.hardware import Hardware
+from neocog.engine.losses import loss_of
+from neocog.engine.optimizers import DiagonalLM, optimizer_for, set_rates
+from neocog.engine.passes import Passes, passes_of
 from neocog.engine.schedules import epoch_count, learning_rate, steps_in
 from neocog.errors import NeocogError
 from neocog.recipe import Recipe
@@ -53,10 +57,12 @@ class Training:
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
     correct: Tensor = field(default_factory=lambda: torch.zeros(()))
     history: list[Epoch] = field(default_factory=list)
+    average: Lookahead | None = None
 
     @classmethod
     def begin(cls, network: nn.Module, recipe: Recipe) -> Training:
-        return cls(network, optimizer_for(network, recipe))
+        optimizer = optimizer_for(network, recipe)
+        return cls(network, optimizer, average=average_for(network, recipe))
 
     def done(self, recipe: Recipe, whole: int) -> float:
         """The share of the run's steps that are done, where a whole epoch has `whole` of them."""
@@ -75,6 +81,7 @@ class Training:
             "loss_sum": self.loss_sum.cpu(),
             "correct": self.correct.cpu(),
             "history": [epoch.to_json() for epoch in self.history],
+            "average": self.average.slow if self.average else {},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -86,6 +93,8 @@ class Training:
         self.loss_sum = state["loss_sum"].to(device)
         self.correct = state["correct"].to(device)
         self.history = [Epoch.from_json(epoch) for epoch in state["history"]]
+        if self.average:
+            self.average.restore(state["average"])
 
 
 def fit(
@@ -95,17 +104,19 @@ def fit(
     *,
     recipe: Recipe,
     until: float = math.inf,
-) -> Iterator[Step | Epoch]:
+    hardware: Hardware | None = None,
+) -> Generator[Step | Epoch, None, None]:
     """Train from where `training` stands to the end of the recipe, or to the first step that ends
-    after `until` (of time.monotonic).
+    after `until` (of time.monotonic). On no `hardware` in particular, torch is left as it is.
 
     Raises `DivergedError` at the first loss that is not finite. torch's global generator is
     set before each step, for dropout, and put back at the end.
     """
     network, optimizer, loss_of_batch = training.network, training.optimizer, loss_of(recipe)
     device = next(network.parameters()).device
-    generator_before = torch.get_rng_state()
+    generator_before, back = torch.get_rng_state(), ExitStack()
     try:
+        passes = _in_force(hardware, network, recipe, back)
         for epoch in range(training.epoch, epoch_count(recipe)):
             network.train()
             steps = steps_in(recipe, epoch, len(batches))
@@ -118,17 +129,20 @@ def fit(
                 torch.manual_seed(derived_seed(recipe.seed, "dropout", epoch, training.step))
                 at = epoch + (training.step + 0.5) / len(batches)  # the middle of the step
                 rate = learning_rate(recipe, at, training.history)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
+                set_rates(optimizer, recipe, rate=rate, at=at)
 
                 labels = labels.to(device)
-                loss, logits = _forward(network, images.to(device), labels, loss_of_batch)
+                loss, logits = passes.loss(images.to(device), labels, loss_of_batch)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
 
                 training.step += 1
                 training.pictures += len(labels)
+                done = training.done(recipe, len(batches))
+                if training.average:
+                    count = epoch * len(batches) + training.step
+                    training.average.after(count, network, done=done)
                 with torch.no_grad():
                     training.loss_sum = training.loss_sum + loss.detach() * len(labels)
                     training.correct = training.correct + (logits.argmax(1) == labels).sum()
@@ -136,14 +150,20 @@ def fit(
                     _check_finite(training, recipe, rate)
                 now = time.perf_counter()
                 training.seconds += now - clock
-                yield _step(training, steps, training.done(recipe, len(batches)), rate)
+                yield _step(training, steps, done, rate)
                 clock = time.perf_counter()
                 if time.monotonic() >= until:
                     break
             _check_finite(training, recipe, rate)
 
             clock = time.perf_counter()
-            said = predictions(network, val, batches.spec) if len(val) else None
+            if training.average:
+                training.average.jump(network, done=training.done(recipe, len(batches)))
+            views = recipe.views if epoch + 1 == epoch_count(recipe) else "one"
+            said = None
+            if len(val):
+                way = passes.logits
+                said = predictions(network, val, batches.spec, views=views, forward=way)
             fact = _epoch(training, said, rate, time.perf_counter() - clock)
             training.history.append(fact)
             training.epoch, training.step = epoch + 1, 0
@@ -151,19 +171,18 @@ def fit(
             if time.monotonic() >= until:
                 return
     finally:
+        back.close()
         torch.set_rng_state(generator_before)
 
 
-def _forward(
-    network: nn.Module, images: Tensor, labels: Tensor, loss_of_batch: LossFunction
-) -> tuple[Tensor, Tensor]:
-    """The loss, and the logits; auxiliary heads add their losses by weight."""
-    if not hasattr(network, "training_logits"):
-        logits = network(images)
-        return loss_of_batch(logits, labels), logits
-    outputs = cast(Any, network).training_logits(images)
-    losses = [weight * loss_of_batch(logits, labels) for weight, logits in outputs]
-    return torch.stack(losses).sum(), outputs[0][1]
+def _in_force(
+    hardware: Hardware | None, network: nn.Module, recipe: Recipe, back: ExitStack
+) -> Passes:
+    """The ways through the network, on this hardware until `back` is closed."""
+    if hardware is None:
+        return passes_of(network)
+    back.enter_context(hardware.in_force(network))
+    return hardware.passes(network, batch_size=recipe.batch_size)
 
 
 def _begin_epoch(training: Training, device: torch.device) -> None:
@@ -184,7 +203,7 @@ def _estimate_curvature(training: Training, batches: TrainingBatches, recipe: Re
         training.optimizer.estimate(
             training.network,
             images.to(device),
-            generator=Generator().manual_seed(derived_seed(*place, "signs")),
+            generator=torch.Generator().manual_seed(derived_seed(*place, "signs")),
         )
 
 

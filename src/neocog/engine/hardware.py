@@ -2,69 +2,195 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import shutil
+import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, passes_of
 from neocog.errors import UsageError, unknown
 
 # Pixels a step up to which oneDNN's set-up of each call outweighs what it then saves. LeNet-5, two
 # cores, 2026-11-22: a step of 1, 8, 16 pictures of 32 px took 1.5, 1.4, 0.7 times as long with it.
 FEW_PIXELS = 8 * 32 * 32
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+LAYOUTS = ("auto", "contiguous", "channels_last")
+COMPILING = ("auto", "yes", "no")
+MOST_THREADS = 4096
+UNMEASURED = "too short to measure"
+COMPILERS = ("g++", "clang++", "c++")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asks of the hardware; "auto" and None leave it to neocog.
+
+    Made with a word that there is not, it raises `UsageError`.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    layout: str = "auto"
+    compile: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for kind, choices in _CHOICES.items():
+            given = str(getattr(self, kind))
+            word = given.split(":")[0] if kind == "device" else given
+            if word not in choices:
+                raise unknown("answer to compile" if kind == "compile" else kind, given, choices)
+        threads = self.threads
+        whole = isinstance(threads, int) and not isinstance(threads, bool)
+        if threads is not None and not (whole and 1 <= threads <= MOST_THREADS):
+            raise UsageError(
+                f"threads: {threads!r} was given; it takes a whole number from 1 to {MOST_THREADS}"
+            )
+
+
+_CHOICES = {
+    "device": DEVICES,
+    "precision": PRECISIONS,
+    "layout": LAYOUTS,
+    "compile": COMPILING,
+}
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run is carried out on, as it is recorded in environment.json."""
+    """What a run is carried out on and how, as it is recorded in environment.json."""
 
     device: str  # cpu, cuda, cuda:1, mps
     name: str  # what the maker calls it
     threads: int
     kernels: str = "default"  # "native": convolutions on the CPU without oneDNN
-    precision: str = "fp32"
+    layout: str = "contiguous"  # or "channels_last"
+    precision: str = "fp32"  # or "bf16": convolutions and products; weights and loss stay fp32
+    held: tuple[str, ...] = ()  # layers that keep to fp32 in bf16
+    compile: bool = False
+    memory: str = "system"  # "kept": freed blocks stay with the process
+    why: str = field(default=UNMEASURED, compare=False)
+    # milliseconds a step of each candidate, the plain one first
+    measured: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    def __str__(self) -> str:
+        held = f" but for {len(self.held)} layers" if self.held else ""
+        words = [f"{self.threads} thread{'s' * (self.threads > 1)}", f"{self.precision}{held}"]
+        words += [self.layout] if self.layout != "contiguous" else []
+        words += ["native kernels"] if self.kernels == "native" else []
+        words += ["compiled"] if self.compile else []
+        return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "held": list(self.held)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Hardware:
+        """What `to_json` gave. Raises `ValueError` or `TypeError` where it is something else."""
+        known = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}
+        made = cls(**{**known, "held": tuple(known.get("held", ()))})
+        sound = (
+            all(getattr(made, name) in words for name, words in _RECORDED.items())
+            and isinstance(made.device, str)
+            and isinstance(made.threads, int)
+            and 1 <= made.threads <= MOST_THREADS
+            and all(isinstance(name, str) for name in made.held)
+            and all(isinstance(ms, int | float) for ms in dict(made.measured).values())
+        )
+        if not sound:
+            raise ValueError(f"this is no sound description of hardware: {values}")
+        return made
 
     @contextmanager
-    def in_force(self) -> Iterator[None]:
-        """With what was chosen switched on, and put back afterwards."""
+    def in_force(self, network: nn.Module) -> Iterator[None]:
+        """With what was chosen switched on, here and in `network`, and put back afterwards."""
         onednn: Any = torch.backends.mkldnn
-        before = onednn.enabled
-        onednn.enabled = before and self.kernels != "native"
-        try:
+        with ExitStack() as back:
+            back.callback(setattr, onednn, "enabled", onednn.enabled)
+            back.callback(torch.set_num_threads, torch.get_num_threads())
+            onednn.enabled = onednn.enabled and self.kernels != "native"
+            torch.set_num_threads(self.threads)
+            back.enter_context(held_in_fp32(network, self.held, self.device))
+            if self.layout == "channels_last":
+                back.enter_context(laid_channels_last(network))
             yield
-        finally:
-            onednn.enabled = before
+
+    def passes(self, network: nn.Module, *, batch_size: int) -> Passes:
+        """The ways through `network`, to be gone while this is in force."""
+        return passes_of(
+            network,
+            device=self.device,
+            bf16=self.precision == "bf16",
+            channels_last=self.layout == "channels_last",
+            compiled=batch_size if self.compile else 0,
+        )
 
 
-def choose(device: str = "auto", *, pixels: int = 1_000_000) -> Hardware:
-    """The device asked for, or the fastest there is; `pixels` are those of one step.
+_RECORDED: dict[str, tuple[object, ...]] = {
+    "kernels": ("default", "native"),
+    "layout": LAYOUTS[1:],
+    "precision": PRECISIONS[1:],
+    "compile": (True, False),
+    "memory": ("kept", "system"),
+}
 
-    Raises `UsageError` if the device is not there.
+
+def choose(wanted: Wanted | str = "auto", *, pixels: int = 1_000_000) -> Hardware:
+    """What is asked for, and else what is likely to be fastest; `pixels` are those of one step.
+
+    A word alone is the device. Raises `UsageError` if a device or a compiler that was asked for is
+    not there.
     """
-    kind = device.split(":")[0]
-    if kind not in DEVICES:
-        raise unknown("device", device, DEVICES)
-    if kind == "auto":
-        device = next(name for name in ("cuda", "mps", "cpu") if _works(name))
-    elif not _works(device):
-        raise UsageError(f"device {device!r} is not on this machine; use auto or cpu")
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name()
+    wanted = Wanted(wanted) if isinstance(wanted, str) else wanted
+    device = _device(wanted.device)
+    if wanted.compile == "yes" and not can_compile(device):
+        raise UsageError(
+            "compile: yes was given, and torch finds nothing here to compile with; install a C++ "
+            "compiler and Python's headers, or leave it out"
+        )
     few = device == "cpu" and pixels <= FEW_PIXELS
+    bf16 = has_bf16(device) and not few
+    # oneDNN and cuDNN take maps whose channels lie side by side as they are
+    laid = "channels_last" if device != "mps" and not few else "contiguous"
     return Hardware(
         device=device,
-        name=name,
-        threads=torch.get_num_threads(),
+        name=torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name(),
+        threads=wanted.threads or torch.get_num_threads(),
         kernels="native" if few else "default",
+        layout=laid if wanted.layout == "auto" else wanted.layout,
+        precision=("bf16" if bf16 else "fp32") if wanted.precision == "auto" else wanted.precision,
+        compile=wanted.compile == "yes",
+        why=UNMEASURED if "auto" in (wanted.layout, wanted.precision) else "asked",
     )
+
+
+def plain(hardware: Hardware, wanted: Wanted) -> Hardware:
+    """What torch would do by itself, but for what is asked: what a choice is measured against."""
+    return dataclasses.replace(
+        hardware,
+        layout="contiguous" if wanted.layout == "auto" else wanted.layout,
+        precision="fp32" if wanted.precision == "auto" else wanted.precision,
+        held=(),
+        compile=False,
+    )
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if _works(device))
+    if not _works(name):
+        raise UsageError(f"device {name!r} is not on this machine; use auto or cpu")
+    return name
 
 
 def _works(device: str) -> bool:
@@ -73,6 +199,43 @@ def _works(device: str) -> bool:
     except (RuntimeError, AssertionError):  # torch says it with either
         return False
     return True
+
+
+def has_bf16(device: str) -> bool:
+    """Whether a device multiplies in bfloat16 faster than in float32."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device != "cpu":
+        return False
+    has: Mapping[str, Any] = torch.cpu.get_capabilities()
+    units = has.get("amx_bf16", False) or has.get("avx512_bf16", False)
+    return bool(units) and _onednn_may(("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT"))
+
+
+def _onednn_may(names: tuple[str, ...]) -> bool:
+    """Whether the environment leaves oneDNN the instructions that one of these names stands for."""
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL"
+    return any(name in most.upper() for name in names)
+
+
+def can_compile(device: str) -> bool:
+    """Whether what torch.compile needs is likely to be here."""
+    if device.startswith("cuda"):
+        from torch.utils._triton import has_triton
+
+        return bool(has_triton())
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    named = os.environ.get("CXX")
+    found = [shutil.which(name) for name in ((named,) if named else COMPILERS)]
+    return device == "cpu" and os.name == "posix" and any(found) and header.is_file()
+
+
+def is_busy() -> bool:
+    """Whether more than half of the processor's cores had work in the last minute."""
+    try:
+        return os.getloadavg()[0] > (os.cpu_count() or 1) / 2
+    except (OSError, AttributeError):  # Windows keeps no such average
+        return False
 
 
 def cpu_name() -> str:

@@ -9,30 +9,78 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from neocog.engine.muon import Muon
 from neocog.errors import UsageError
 from neocog.recipe import Recipe
 
 
 def optimizer_for(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """A fresh optimizer over the weights of a network that are trained."""
+    """A fresh optimizer over the weights of a network that are trained.
+
+    Raises `UsageError` where the recipe asks for what the network does not have.
+    """
     weights = [w for w in network.parameters() if w.requires_grad]
     if not weights:
         raise UsageError("the network has no weights to train")
     if recipe.optimizer == "diagonal-lm":
         _before_distances(network)  # says it now if there are none
         return DiagonalLM(weights, lr=recipe.lr)
-    spared = [] if recipe.decay_biases else [w for w in weights if w.ndim < 2]
-    decayed = weights if recipe.decay_biases else [w for w in weights if w.ndim >= 2]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    return SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-    )
+    groups = _groups(network, weights, recipe)
+    if recipe.optimizer == "muon" and not any(group["matrices"] for group in groups):
+        raise UsageError(
+            "recipe field optimizer: muon needs a network with convolutions, or more than one "
+            "dense layer; use sgd"
+        )
+    kind = Muon if recipe.optimizer == "muon" else SGD
+    return kind(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+
+
+def set_rates(optimizer: Optimizer, recipe: Recipe, *, rate: float, at: float) -> None:
+    """Give each group its rate where the schedule is at `rate`, `at` so many epochs."""
+    for group in optimizer.param_groups:
+        until = group.get("until", 0.0)
+        if until and at >= recipe.warmup:  # falls to zero on its own
+            group["lr"] = group["times"] * recipe.lr * max(0.0, 1 - at / until)
+        else:
+            group["lr"] = rate * group.get("times", 1.0)
+
+
+def _groups(
+    network: nn.Module, weights: list[nn.Parameter], recipe: Recipe
+) -> list[dict[str, Any]]:
+    """Weights that are treated alike: `times` lr, until epoch `until` (0: the end).
+
+    A group with another rate decays as much a step as if it had lr.
+    """
+    head, first_bias = _head(network), _first_bias(network, recipe)
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for weight in weights:
+        matrix = recipe.optimizer == "muon" and weight.ndim >= 2 and weight is not head
+        own = recipe.bias_lr if weight.ndim < 2 else recipe.head_lr if weight is head else 0.0
+        times = (own or recipe.lr) / recipe.lr
+        spared = matrix or (weight.ndim < 2 and not recipe.decay_biases)
+        settings = {
+            "times": times,
+            "weight_decay": 0.0 if spared else recipe.weight_decay / times,
+            "until": recipe.whiten_epochs if weight is first_bias else 0.0,
+            "momentum": recipe.muon_momentum if matrix else recipe.momentum,
+            "matrices": matrix,
+        }
+        key = tuple(settings.values())
+        groups.setdefault(key, {"params": [], **settings})["params"].append(weight)
+    return list(groups.values())
+
+
+def _head(network: nn.Module) -> Tensor | None:
+    """The weights of the layer that puts out the logits."""
+    stage = getattr(network, "head", network)
+    layers = [m for m in stage.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    return layers[-1].weight if layers else None
+
+
+def _first_bias(network: nn.Module, recipe: Recipe) -> Tensor | None:
+    first = getattr(network, "whiten", None) if recipe.whiten else None
+    return getattr(first, "bias", None)
 
 
 class DiagonalLM(Optimizer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import statistics
 import sys
 import time
@@ -16,6 +17,7 @@ from neocog.data.batches import TrainingBatches
 from neocog.data.dataset import Split
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import DivergedError, Training, fit
+from neocog.engine.hardware import Hardware
 from neocog.engine.schedules import epoch_count
 from neocog.errors import UsageError
 from neocog.recipe import Recipe
@@ -51,6 +53,7 @@ def measure(
     looked_at: Split,
     *,
     recipe: Recipe,
+    hardware: Hardware,
     seconds: float = 2.0,
 ) -> Pace:
     """Steps of a copy of the network, for about so many seconds; nothing of the run changes."""
@@ -58,10 +61,11 @@ def measure(
     nothing = Split(looked_at.images[:0], looked_at.labels[:0])
     taken: list[float] = []
     ends = None
+    longest = recipe.changed({"epochs": max(recipe.epochs, WARM_UP + LEAST)})
     clock = time.perf_counter()
     with contextlib.suppress(DivergedError):  # the run itself will say so
-        longest = recipe.changed({"epochs": max(recipe.epochs, WARM_UP + LEAST)})
-        for fact in fit(Training.begin(twin, longest), batches, nothing, recipe=longest):
+        training = Training.begin(twin, longest)
+        for fact in fit(training, batches, nothing, recipe=longest, hardware=hardware):
             _wait(twin)
             now = time.perf_counter()
             if isinstance(fact, Step):
@@ -72,17 +76,21 @@ def measure(
                 break
             clock = now
     counted = taken[WARM_UP:] or taken
-    picture = _looking(twin, looked_at, batches) if len(looked_at) else 0.0
+    picture = _looking(twin, looked_at, batches, hardware) if len(looked_at) else 0.0
     return Pace(step=statistics.median(counted), picture=picture, steps=len(counted))
 
 
-def _looking(twin: nn.Module, looked_at: Split, batches: TrainingBatches) -> float:
+def _looking(
+    twin: nn.Module, looked_at: Split, batches: TrainingBatches, hardware: Hardware
+) -> float:
     some = Split(looked_at.images[:LOOKED_AT], looked_at.labels[:LOOKED_AT])
     taken = []
-    for _ in range(2):  # the first warms up
-        clock = time.perf_counter()
-        predictions(twin, some, batches.spec)
-        taken.append(time.perf_counter() - clock)
+    with hardware.in_force(twin):
+        way = hardware.passes(twin, batch_size=batches.batch_size).logits
+        for _ in range(2):  # the first warms up
+            clock = time.perf_counter()
+            predictions(twin, some, batches.spec, forward=way)
+            taken.append(time.perf_counter() - clock)
     return min(taken) / len(some)
 
 
@@ -114,7 +122,8 @@ def epochs_within(seconds: float, pace: Pace, length: Length) -> float:
             f"{seconds / 60:.2g} minutes are too short for this run: one step of {pace.step:.2g} s "
             f"and the scoring alone take {least / 60:.2g} minutes"
         )
-    return epochs
+    digits = 10 ** (math.floor(math.log10(epochs)) - 2)  # three that count, and never too many
+    return float(round(math.floor(epochs / digits) * digits, 9))
 
 
 def peak_memory(device: str) -> int | None:

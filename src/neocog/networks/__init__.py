@@ -15,6 +15,7 @@ from neocog.networks.alexnet import VARIANTS as ALEXNET
 from neocog.networks.baseline import VARIANTS as BASELINE
 from neocog.networks.densenet import VARIANTS as DENSENET
 from neocog.networks.fast import VARIANTS as FAST
+from neocog.networks.fast_mnist import VARIANTS as FAST_MNIST
 from neocog.networks.googlenet import VARIANTS as GOOGLENET
 from neocog.networks.googlenet_bn import VARIANTS as GOOGLENET_BN
 from neocog.networks.inception import VARIANTS as INCEPTION
@@ -72,6 +73,7 @@ NETWORKS: dict[str, Variant] = {
         *SHUFFLENET_V2,
         *PROXYLESSNAS,
         *FAST,
+        *FAST_MNIST,
     )
 }
 

@@ -1,4 +1,5 @@
-"""Initial weights that papers name. Each draws for every convolution and dense layer of a network.
+"""Initial weights that papers name. Most draw for every convolution and dense layer of a network;
+`dirac_` draws nothing, and `whiten` computes the first layer from pictures.
 
 Biases start at zero unless the paper says otherwise; pages set those that differ themselves.
 The generator is torch's own: `create(name, seed=...)` sets it for the time of the drawing.
@@ -10,6 +11,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neocog.errors import UsageError
 
 
 def gaussian(network: nn.Module, *, std: float = 0.01) -> None:
@@ -34,6 +38,14 @@ def lecun(network: nn.Module) -> None:
             lecun_(tensor, layer.weight[0].numel())
 
 
+def dirac_(weight: Tensor) -> Tensor:
+    """The first filters of a convolution give its input maps back, as far as there are filters; the
+    others stay as they are: Jordan 2024, section 3.3.
+    """
+    nn.init.dirac_(weight[: weight.shape[1]])
+    return weight
+
+
 def lecun_(tensor: Tensor, fan_in: int | Tensor) -> Tensor:
     """`lecun` for one tensor; `fan_in` may be a tensor where it differs within."""
     with torch.no_grad():
@@ -50,3 +62,42 @@ def _draw(network: nn.Module, draw: Callable[[Tensor], object]) -> None:
 def weighted(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
     """The convolutions and dense layers of a network, in the order in which it holds them."""
     return (m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+
+
+def whiten(network: nn.Module, images: Tensor, *, eps: float = 5e-4) -> None:
+    """Let the first layer decorrelate the 2x2 patches of `images`, a sample of the training set.
+
+    `images` are (N, C, H, W) as the network gets them: floats, of mean zero. The filters are the
+    eigenvectors of the patches' covariance over sqrt(eigenvalue + eps), then their negatives.
+    Jordan 2024, section 3.2.
+    """
+    layer = getattr(network, "whiten", None)
+    if not isinstance(layer, nn.Conv2d):
+        raise UsageError(f"{type(network).__name__} has no layer `whiten`; fast_cifar has one")
+    channels = layer.in_channels
+    if images.dim() != 4 or images.shape[1] != channels or not images.is_floating_point():
+        raise UsageError(
+            f"images to whiten by must be floats of (N, {channels}, H, W), as the network gets "
+            f"them; {str(images.dtype).removeprefix('torch.')} of {tuple(images.shape)} was given"
+        )
+    if len(images) == 0 or min(images.shape[2:]) < 2:
+        raise UsageError(
+            f"one picture of 2x2 is the least to whiten by; {tuple(images.shape)} was given"
+        )
+    covariance = torch.zeros(4 * channels, 4 * channels, dtype=torch.float64)
+    for some in images.split(500):
+        patches = F.unfold(some.float(), 2)  # (n, 4 C, places)
+        covariance += torch.einsum("nip,njp->ij", patches, patches).cpu().double()
+    covariance /= len(images) * (images.shape[2] - 1) * (images.shape[3] - 1)
+    values, vectors = torch.linalg.eigh(covariance)
+    filters = (vectors / (values.clamp(min=0) + eps).sqrt()).T.flip(0)  # the strongest first
+    paired(layer, filters)
+
+
+@torch.no_grad()
+def paired(layer: nn.Conv2d | nn.Linear, filters: Tensor) -> None:
+    """Set a layer to these filters and their negatives; they are not trained, its bias is."""
+    layer.weight.copy_(torch.cat((filters, -filters)).view_as(layer.weight))
+    layer.weight.requires_grad_(False)
+    if layer.bias is not None:
+        layer.bias.zero_()

@@ -9,7 +9,21 @@ import importlib
 from neocog.errors import unknown
 from neocog.recipe import Recipe
 
-NAMES = ("quick", "book", "lenet5_1998", "alexnet_2012", "alexnet_book", "vgg_book")
+NAMES = (
+    "quick",
+    "book",
+    "lenet5_1998",
+    "alexnet_2012",
+    "alexnet_book",
+    "vgg_book",
+    "fast",
+    "fast_mnist",
+    "fast_lenet",
+    "fast_fashion",
+    "fast_cifar10",
+    "fast_cifar10_95",
+    "fast_cifar10_96",
+)
 
 # What `neocog train NETWORK DATA` takes when no recipe is named: the paper's or the book's own.
 # A network that is not here takes `quick` when its input is small and `alexnet_2012` otherwise.
@@ -18,6 +32,10 @@ DEFAULTS = {
     "lenet_sigmoid": "book",
     "alexnet_book": "alexnet_book",
     "vgg_book": "vgg_book",
+    "fast_mnist": "fast_mnist",
+    "fast_cifar": "fast_cifar10",
+    "fast_cifar_95": "fast_cifar10_95",
+    "fast_cifar_96": "fast_cifar10_96",
 }
 SMALL = 64  # pixels a side: up to here `quick` is the default
 

@@ -1,0 +1,169 @@
+"""What a run needs before it begins, and how long it would take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from neocog import choosing
+from neocog.data import augment
+from neocog.data.batches import Augmentation, TrainingBatches, derived_seed
+from neocog.data.dataset import Dataset, InputSpec, to_channels
+from neocog.engine import pace
+from neocog.engine.evaluate import VIEW_COUNTS
+from neocog.engine.fit import Training
+from neocog.engine.hardware import Hardware, Wanted, choose
+from neocog.engine.pace import Length, Pace
+from neocog.fitting import fitted_spec, known
+from neocog.networks.start import whiten
+from neocog.recipe import Recipe
+
+WHITENED_BY = 5000  # pictures; Jordan 2024, section 3.2, takes as many
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would take, measured on a few of its steps; nothing of it was written."""
+
+    network: str
+    dataset: str
+    recipe: Recipe
+    spec: InputSpec
+    hardware: Hardware
+    pace: Pace
+    length: Length
+    memory: int | None  # bytes held at most, up to now; None where nobody counts
+
+    @property
+    def seconds_an_epoch(self) -> float:
+        """Steps and validation."""
+        return pace.seconds_an_epoch(self.pace, self.length)
+
+    @property
+    def seconds(self) -> float:
+        """The whole run, scoring included."""
+        return pace.seconds_in_all(self.pace, self.length, self.recipe)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "data": self.dataset,
+            "recipe": self.recipe.to_json(),
+            "steps_per_epoch": self.length.steps,
+            "seconds_per_step": self.pace.step,
+            "steps_measured": self.pace.steps,
+            "seconds_per_epoch": self.seconds_an_epoch,
+            "seconds": self.seconds,
+            "memory_bytes": self.memory,
+            "hardware": self.hardware.to_json(),
+        }
+
+
+def plan(
+    network: nn.Module,
+    dataset: Dataset,
+    *,
+    recipe: Recipe,
+    wanted: Wanted | None = None,
+    minutes: float | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Plan:
+    """What `begin` and `run` would take, from a few steps of a copy; writes no run."""
+    began = time.monotonic()
+    spec, hardware = prepared(network, dataset, recipe, wanted, tell)
+    recipe, measured, length = paced(network, dataset, recipe, spec, hardware, began, minutes)
+    return Plan(
+        name_of(network),
+        dataset.name,
+        recipe,
+        spec,
+        hardware,
+        measured,
+        length,
+        pace.peak_memory(hardware.device),
+    )
+
+
+def prepared(
+    network: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    wanted: Wanted | None,
+    tell: Callable[[str], None] | None,
+) -> tuple[InputSpec, Hardware]:
+    """The network on its device, whitened where that is asked; and how it is to be trained."""
+    spec, wanted = fitted_spec(network, dataset, recipe), wanted or Wanted()
+    network.to(choose(wanted).device)
+    if recipe.whiten:
+        _whiten(network, dataset, recipe, spec)
+    Training.begin(network, recipe)  # says now what optimizer and network have against each other
+    pictures = len(dataset.train)
+    hardware = choosing.chosen(
+        network, wanted, recipe=recipe, spec=spec, pictures=pictures, tell=tell
+    )
+    return spec, hardware
+
+
+def paced(
+    network: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    spec: InputSpec,
+    hardware: Hardware,
+    began: float,
+    minutes: float | None,
+) -> tuple[Recipe, Pace, Length]:
+    """The pace on this machine, and the recipe, fitted into what is left of the minutes."""
+    batches = batches_of(dataset, recipe, spec, hardware.device)
+    looked_at = dataset.val if len(dataset.val) else dataset.test
+    measured = pace.measure(
+        network, batches, looked_at.to(hardware.device), recipe=recipe, hardware=hardware
+    )
+    views = VIEW_COUNTS[recipe.views]
+    final = views * (len(dataset.val) + len(dataset.test))
+    length = Length(steps=len(batches), check=len(dataset.val), final=final)
+    if minutes is not None:
+        left = 60 * minutes - (time.monotonic() - began)
+        recipe = recipe.lasting(pace.epochs_within(left, measured, length))
+    return recipe, measured, length
+
+
+def name_of(network: nn.Module) -> str:
+    made = known(network)
+    return made.name if made else type(network).__name__
+
+
+def batches_of(dataset: Dataset, recipe: Recipe, spec: InputSpec, device: str) -> TrainingBatches:
+    return TrainingBatches(
+        split=dataset.train.to(device),
+        spec=spec,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        augmentation=_augmentation(dataset, recipe, spec),
+    )
+
+
+def _augmentation(dataset: Dataset, recipe: Recipe, spec: InputSpec) -> Augmentation:
+    components = None
+    if recipe.pca_noise:
+        components = augment.principal_components(to_channels(dataset.train.images, spec.channels))
+    return Augmentation(
+        mirror=recipe.mirror and dataset.mirrors,
+        alternate=recipe.alternate,
+        shift=recipe.shift,
+        border=recipe.border,
+        cutout=recipe.cutout,
+        pca_noise=recipe.pca_noise,
+        components=components,
+    )
+
+
+def _whiten(network: nn.Module, dataset: Dataset, recipe: Recipe, spec: InputSpec) -> None:
+    """The first layer from a sample of the training pictures, the same for the same seed."""
+    batches = TrainingBatches(dataset.train, spec, recipe.batch_size, recipe.seed, Augmentation())
+    sample = batches.sample(WHITENED_BY, seed=derived_seed(recipe.seed, "whiten"))
+    whiten(network, sample.to(next(network.parameters()).device))

@@ -1,0 +1,113 @@
+"""Time is told before it is spent, and kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import Silent
+
+import neocog
+from neocog import training
+from neocog.cli.main import main
+from neocog.data.dataset import load
+from neocog.engine.pace import Length, Pace
+from neocog.errors import UsageError
+from neocog.networks import create
+from neocog.recipe import Recipe
+
+LENET = ("lenet_relu", "digits")
+
+
+def test_a_plan_measures_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = neocog.plan(*LENET, epochs=7, tell=lambda line: None)
+    assert not list(tmp_path.iterdir())
+    assert plan.pace.step > 0
+    data = load("digits")
+    final = len(data.val) + len(data.test)
+    assert plan.length == Length(steps=-(-len(data.train) // 128), check=len(data.val), final=final)
+    assert plan.seconds == pytest.approx(7 * plan.seconds_an_epoch + final * plan.pace.picture)
+
+
+def test_a_plan_leaves_a_users_network_as_it_was() -> None:
+    network = create("fast_cifar", num_classes=10, in_channels=1, seed=0)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    recipe = Recipe(whiten=True, size=12, batch_size=64, lr=0.01)
+    neocog.plan(network, "digits", recipe=recipe, tell=lambda line: None)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_plan_on_the_command_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *LENET, "--plan", "--epochs", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["seconds"] > told["seconds_per_epoch"] > told["seconds_per_step"] > 0
+    assert told["recipe"]["epochs"] == 3
+    assert told["hardware"]["device"] == "cpu"
+    assert main(["train", *LENET, "--plan", "--epochs", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("lenet_relu on digits, quick (epochs 3.0): 3 epochs of ")
+    assert [line.split("  ")[0] for line in lines[1:4]] == ["a step", "an epoch", "in all"]
+    assert not list(tmp_path.iterdir())
+
+
+def paced(monkeypatch: pytest.MonkeyPatch, pace: Pace) -> None:
+    monkeypatch.setattr("neocog.engine.pace.measure", lambda *_, **__: pace)
+
+
+def test_minutes_stretch_the_whole_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paced(monkeypatch, Pace(step=1.0, picture=0.0, steps=10))
+    recipe = Recipe(epochs=40, warmup=4, batch_size=2000, lr=0.05, schedule="linear")
+    job = training.begin(
+        create("lenet_relu", num_classes=10, seed=0),
+        load("digits"),
+        recipe=recipe,
+        out=tmp_path / "run",
+        minutes=10,
+    )
+    assert 300 < job.recipe.epochs <= 582  # 600 s, less what went into looking; a step an epoch
+    assert job.recipe.warmup == pytest.approx(job.recipe.epochs / 10)
+    assert job.folder.recipe == job.recipe  # what can be repeated without a clock
+    assert 0 < job.until - time.monotonic() <= 600
+
+
+def test_time_up_is_said_and_the_run_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paced(monkeypatch, Pace(step=1e-6, picture=1e-9, steps=10))  # far too good to be true
+    said: list[str] = []
+    run = neocog.train(
+        *LENET, minutes=0.005, out=tmp_path / "run", watcher=Silent(), tell=said.append
+    )
+    assert run.scores["test"]["n"] == len(load("digits").test)
+    assert "time was up after" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"minutes": 1, "epochs": 2}, "leave one of them out"),
+        ({"minutes": 1, "changes": {"epochs": 2}}, "leave one of them out"),
+        ({"minutes": 0}, "a number above 0"),
+        ({"minutes": float("nan")}, "a number above 0"),
+        ({"minutes": 1e-9}, "too short for this run"),
+    ],
+)
+def test_times_that_cannot_be_kept(
+    arguments: dict[str, object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=said):
+        neocog.train(*LENET, **arguments, tell=lambda line: None)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
