@@ -1,4 +1,4 @@
-"""The README's table, made from benchmarks/results: `python -m benchmarks.table` rewrites it."""
+"""The README's tables, made from benchmarks/results: `python -m benchmarks.table` rewrites them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+from neocog.bench import tables
 from neocog.progress import duration
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- results: made by `python -m benchmarks.table` -->", "<!-- end of results -->"
+SPEED_BEGIN, SPEED_END = BEGIN.replace("results", "speed", 1), END.replace("results", "speed")
+
+
+def everything() -> list[dict[str, Any]]:
+    """Every result that is kept, in the order of their names, which begin with the date."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
 
 
 def newest() -> list[dict[str, Any]]:
     """The newest result of each arm, in the order in which arms were first measured."""
-    arms: dict[str, dict[str, Any]] = {}
-    for path in sorted(RESULTS.glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        arms[result["arm"]] = result
+    arms = {result["arm"]: result for result in everything() if "arm" in result}
     return sorted(arms.values(), key=lambda result: (result["data"], -result["top1_mean"]))
 
 
@@ -40,11 +44,34 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def fastest() -> list[dict[str, Any]]:
+    """The newest run of `neocog bench` in which networks were trained; then one held to AVX2."""
+    runs = [result for result in everything() if "benchmark" in result and not result["quick"]]
+    runs.sort(key=lambda run: str(run["started"]))
+    trained = {run["avx2"]: run for run in runs if tables.training(run)}
+    return [trained[avx2] for avx2 in (False, True) if avx2 in trained]
+
+
+def speed(runs: list[dict[str, Any]]) -> str:
+    """Training and predictions, images a second, and how many times faster neocog is."""
+    parts = []
+    for run in runs:
+        parts.append(f"Training on {tables.machine(run)}, {run['date']}:")
+        parts.append(tables.training(run))
+        if tables.inference(run):
+            parts += ["Predicting:", tables.inference(run)]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
 def main() -> None:
     text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{table(newest())}\n{END}{after}", encoding="utf-8")
+    for begin, end, made in (
+        (BEGIN, END, table(newest())),
+        (SPEED_BEGIN, SPEED_END, speed(fastest())),
+    ):
+        before, rest = text.split(begin)
+        text = f"{before}{begin}\n{made}\n{end}{rest.split(end)[1]}"
+    README.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

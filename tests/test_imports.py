@@ -118,3 +118,16 @@ def test_public_names_are_there() -> None:
     assert set(neocog.__all__) <= set(dir(neocog))
     with pytest.raises(AttributeError, match="nothing"):
         _ = neocog.nothing
+
+
+def test_training_imports_no_compiler(tmp_path: Path) -> None:
+    """torch._dynamo takes two seconds to import, and many an innocent call asks for it."""
+    code = (
+        "import sys, neocog\n"
+        "for name in ('lenet_relu', 'fast_mnist'):\n"
+        f"    run = neocog.train(name, 'digits', epochs=1, out=f'{tmp_path}/{{name}}')\n"
+        "    assert run.scores['test']\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

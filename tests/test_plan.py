@@ -55,7 +55,7 @@ def test_plan_on_the_command_line(
     assert told["hardware"]["device"] == "cpu"
     assert main(["train", *LENET, "--plan", "--epochs", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("lenet_relu on digits, quick (epochs 3.0): 3 epochs of ")
+    assert lines[0].startswith("lenet_relu on digits, quick (epochs 3): 3 epochs of ")
     assert [line.split("  ")[0] for line in lines[1:4]] == ["a step", "an epoch", "in all"]
     assert not list(tmp_path.iterdir())
 

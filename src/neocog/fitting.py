@@ -45,7 +45,8 @@ def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSp
         channels, (height, width) = made.in_channels, size or made.input[1:]
         if made.num_classes != len(dataset.classes):
             raise UsageError(_wrong_classes(made.name, made.num_classes, dataset))
-        if not cost.takes(network, (channels, height, width)):
+        taken = (channels, height, width)  # its own size needs no trying, which imports compilers
+        if taken != made.input and not cost.takes(network, taken):
             raise UsageError(_does_not_take(network, (channels, height, width)))
     if recipe.shift >= min(height, width):
         raise UsageError(

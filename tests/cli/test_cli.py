@@ -213,17 +213,17 @@ def test_data_list_get_look(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_second_name_is_taken_where_the_first_cannot_be_had(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neocog import api
+    from neocog import asked
     from neocog.errors import DataError
 
-    real = api.load
+    real = asked.load
 
     def only_digits(name: str, **options: object) -> object:
         if name != "digits":
             raise DataError(f"{name}: no route is open")
         return real(name, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(api, "load", only_digits)
+    monkeypatch.setattr(asked, "load", only_digits)
     command = ["train", "lenet_relu", "mnist", "--or", "digits", "--epochs", "1", "--json"]
     assert main(command) == 0
     captured = capsys.readouterr()

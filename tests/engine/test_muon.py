@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neocog.engine.light import SGD
 from neocog.engine.muon import Muon, orthogonal
 from neocog.engine.optimizers import optimizer_for, set_rates
 from neocog.errors import UsageError
@@ -143,7 +144,7 @@ def _of(groups: list[dict[str, object]], times: float) -> list[Tensor]:
 def test_plain_sgd_has_rates_for_biases_and_head_too() -> None:
     recipe = RECIPE.changed({"optimizer": "sgd"})
     optimizer = optimizer_for(create("lenet_relu", seed=0), recipe)
-    assert type(optimizer) is torch.optim.SGD
+    assert type(optimizer) is SGD
     shapes = {
         round(g["times"], 6): [tuple(w.shape) for w in g["params"]] for g in optimizer.param_groups
     }

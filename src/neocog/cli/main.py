@@ -105,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     _resume(commands)
     _eval(commands)
     _predict(commands)
+    _bench(commands)
     return top
 
 
@@ -156,6 +157,12 @@ def _train(commands: Commands) -> None:
     )
     train.add_argument("--recipe", metavar="NAME", help="how to train (default: the network's own)")
     train.add_argument("--epochs", metavar="N", help="passes over the training pictures")
+    train.add_argument(
+        "--minutes", type=float, metavar="M", help="fit the schedule into so many minutes"
+    )
+    train.add_argument(
+        "--plan", action="store_true", help="say how long it would take, and train nothing"
+    )
     train.add_argument("--batch-size", metavar="N", help="pictures a step")
     train.add_argument("--lr", metavar="RATE", help="learning rate")
     train.add_argument("--seed", metavar="N", help="what chance follows from")
@@ -191,10 +198,39 @@ def _predict(commands: Commands) -> None:
     predict.add_argument("files", metavar="FILE", nargs="+", help="a picture")
 
 
+def _bench(commands: Commands) -> None:
+    bench = _command(
+        commands, "bench", "bench:bench", about="measure neocog beside what one would use instead"
+    )
+    bench.add_argument("--only", metavar="PART", help="train, inference or accuracy alone")
+    bench.add_argument("--all", action="store_true", help="time to an accuracy too: hours")
+    bench.add_argument("--networks", nargs="+", default=[], metavar="NAME", help="these alone")
+    bench.add_argument("--arms", nargs="+", default=[], metavar="NAME", help="these alone")
+    bench.add_argument("--rounds", type=int, metavar="N", help="at most (default 3)")
+    bench.add_argument("--minutes", type=float, metavar="M", help="in all, about (20); 0: no end")
+    bench.add_argument(
+        "--seconds", type=float, default=4.0, metavar="S", help="of each measurement (4)"
+    )
+    bench.add_argument("--limit", type=float, metavar="S", help="of each process, at most (600)")
+    bench.add_argument("--batch", type=int, metavar="N", help="pictures a training step")
+    bench.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
+    bench.add_argument("--avx2", action="store_true", help="as if it had AVX2 and no more")
+    bench.add_argument("--quick", action="store_true", help="a few steps, to see that all works")
+    bench.add_argument("--out", metavar="DIR", help="where the result is written")
+
+
 def _device(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps"
     )
+    words = {
+        "precision": "auto (default), fp32, bf16",
+        "layout": "auto (default), contiguous, channels_last",
+        "compile": "auto (default), yes, no",
+    }
+    for name, about in words.items():
+        command.add_argument(f"--{name}", default="auto", metavar="WORD", help=about)
+    command.add_argument("--threads", type=int, metavar="N", help="of the processor, at most")
 
 
 def _from(command: argparse.ArgumentParser) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD
+
+from neocog.engine.light import SGD
 
 # x -> a x + b x^3 + c x^5 drives singular values from (0, 1] to somewhere between 0.7 and 1.2
 A, B, C = 3.4445, -4.7750, 2.0315

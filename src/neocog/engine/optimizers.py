@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
+from neocog.engine.light import SGD, Light
 from neocog.engine.muon import Muon
 from neocog.errors import UsageError
 from neocog.recipe import Recipe
@@ -83,7 +84,7 @@ def _first_bias(network: nn.Module, recipe: Recipe) -> Tensor | None:
     return getattr(first, "bias", None)
 
 
-class DiagonalLM(Optimizer):
+class DiagonalLM(Light):
     """Stochastic diagonal Levenberg-Marquardt: each weight has the rate lr / (mu + h).
 
     LeCun et al. 1998, section III.B and appendix C. h is the diagonal of the Gauss-Newton

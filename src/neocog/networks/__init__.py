@@ -7,7 +7,6 @@ the feature extractor, and `net.head` turns its maps into logits.
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from neocog.errors import UsageError, unknown
@@ -36,6 +35,7 @@ from neocog.networks.senet import VARIANTS as SENET
 from neocog.networks.shufflenet import VARIANTS as SHUFFLENET
 from neocog.networks.shufflenet_v2 import VARIANTS as SHUFFLENET_V2
 from neocog.networks.squeezenet import VARIANTS as SQUEEZENET
+from neocog.networks.start import drawing
 from neocog.networks.variant import Made, Variant
 from neocog.networks.vgg import VARIANTS as VGG
 from neocog.networks.vgg import vgg
@@ -113,9 +113,7 @@ def create(
     whole("in_channels", channels)
     if seed is not None and (not isinstance(seed, int) or seed < 0):
         raise UsageError(f"seed: {seed!r} was given; it takes a whole number, 0 or more")
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
-        if seed is not None:
-            torch.default_generator.manual_seed(seed)
+    with drawing(seed):
         network = variant.build(num_classes=classes, in_channels=channels)
     made = Made(variant.name, classes, channels, (channels, *variant.input[1:]))
     network.made = made  # type: ignore[assignment]  # torch types attributes as modules

@@ -20,8 +20,7 @@ Idea   Spend nothing on learning what is known beforehand. The first layer decor
 Unlike the paper
   - `start.whiten` sets the first layer, and a recipe with `whiten` calls it. Until then its filters
     take one pixel each, or minus one: what it would compute for pictures of independent pixels.
-  - The last pool takes the maximum of all that is left, which is 3x3 of 28 or 32 px; larger
-    pictures therefore fit, too. Filters of the first layer: 2 x 4 x in_channels.
+  - The last pool takes the maximum of all that is left, so that larger pictures fit, too.
   - Batch norm has a bias but no scale; the ones in `weight` are a buffer, not trained. Its momentum
     of 0.6 is what is kept, where torch's is what is taken: 0.4; fast_cifar_96 has torch's 0.1.
 """
@@ -135,7 +134,8 @@ def _start(network: nn.Sequential) -> None:
     first, *convs, _ = start.weighted(network)
     for conv in convs:
         start.dirac_(conv.weight)
-    start.paired(first, torch.eye(first.weight[0].numel(), device=first.weight.device))
+    if not first.weight.is_meta:
+        start.paired(first, torch.eye(first.weight[0].numel(), device=first.weight.device))
 
 
 _ABOUT = "whitening first layer, identity starts, norms without scale: {}"

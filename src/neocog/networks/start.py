@@ -8,12 +8,38 @@ The generator is torch's own: `create(name, seed=...)` sets it for the time of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from neocog.errors import UsageError
+
+
+class Undrawn(TorchFunctionMode):
+    """For networks on the meta device: nothing is drawn where no number can be kept.
+
+    Normal draws would make torch import its compilers: two seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.normal_ or getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def drawing(seed: int | None) -> Iterator[None]:
+    """Initial weights follow from the seed, and torch's generator is put back; None: from it."""
+    nowhere = torch.get_default_device().type == "meta"
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        with Undrawn() if nowhere else nullcontext():
+            yield
 
 
 def gaussian(network: nn.Module, *, std: float = 0.01) -> None:

@@ -59,5 +59,9 @@ def described(recipe: Recipe) -> str:
     if recipe.name not in NAMES:
         return recipe.name
     shipped, values = find(recipe.name).to_json(), recipe.to_json()
-    changed = [f"{k} {v}" for k, v in values.items() if v != shipped[k] and k != "seed"]
+    changed = [f"{k} {_short(v)}" for k, v in values.items() if v != shipped[k] and k != "seed"]
     return f"{recipe.name} ({', '.join(changed)})" if changed else recipe.name
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

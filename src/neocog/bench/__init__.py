@@ -1,0 +1,1 @@
+"""neocog beside what its users would pick instead: each measurement in a process of its own."""
