@@ -42,6 +42,8 @@ ARMS = {
     "book": Arm("lenet_sigmoid", "fashion-mnist", 3),
     "lenet5": Arm("lenet5", "mnist", 1),
     "cifar": Arm("lenet_cifar", "cifar10", 3),
+    "fast_mnist": Arm("fast_mnist", "mnist", 5),
+    "fast_lenet": Arm("lenet_relu", "fashion-mnist", 5, "fast_lenet"),
     "digits": Arm("lenet_relu", "digits", 5),
 }
 
