@@ -3,7 +3,8 @@
 Source  ours; optimizer and rates as tried on a sixth of the training pictures held out, one seed
         each: six epochs gave 91.12 % at lr 0.03, five at 0.05 gave 90.72 %; five of `quick`, with
         flips that alternate, 90.07 %.
-Gave    91.04 % test accuracy, one seed, 57 s of training (2026-11-22, two cores of an AMD EPYC).
+Gave    91.11 % test accuracy, standard deviation 0.15, three seeds; 57 to 61 s of training
+        (2026-11-22, two cores of an AMD EPYC).
 """
 
 from neocog.recipe import Recipe
