@@ -3,6 +3,7 @@
 # make check  format, lint, types
 # make prove  the slow proofs: the real data sets, the receptive field of every network
 # make prove-networks  every network trains, learns by heart, exports: a quarter of an hour
+# make prove-bench  the benchmark with its peers installed: Keras has the networks that we have
 # make bench  measures neocog beside Keras, PyTorch and two runtimes, in about twenty minutes;
 #             make bench BENCH='--avx2' or '--minutes 60': with options of `neocog bench`
 #
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint con
 # two processes of one thread each: torch's own threads would only wait for each other
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: setup demo test check prove prove-networks bench clean
+.PHONY: setup demo test check prove prove-networks prove-bench bench clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/core
@@ -49,7 +50,7 @@ check: $(VENV)/dev
 	@$(BIN)/mypy
 
 prove: $(VENV)/dev
-	@$(PYTEST) -m slow tests/data tests/analysis
+	@$(PYTEST) -m slow tests/data tests/analysis tests/engine
 
 prove-networks: $(VENV)/dev
 	@$(PYTEST) --dist loadgroup -m slow tests/networks
@@ -61,6 +62,9 @@ $(VENV)/bench: $(VENV)/core
 	@touch $@
 
 BENCH ?=
+prove-bench: $(VENV)/dev $(VENV)/bench
+	@$(PYTEST) tests/bench
+
 bench: $(VENV)/bench
 	@$(BIN)/neocog bench --out benchmarks/results $(BENCH)
 

@@ -119,6 +119,33 @@ def equal_step(peer: nn.Module, ours: nn.Module, x: Tensor, *, lr: float = 0.01)
         assert ((own - theirs).float().norm() <= 1e-3 * change.norm() + 1e-6).item()
 
 
+def survives(network: nn.Module, x: Tensor) -> None:
+    """Pictures (N, C, H, W) give the same alone, exported, and nearly so in bf16, channels last."""
+    with torch.no_grad():
+        settle(network, x)
+        network.eval()
+        logits = network(x)
+        torch.testing.assert_close(network(x[:1]), logits[:1], rtol=1e-4, atol=1e-5)
+        exported = torch.export.export(network, (x,)).module()
+        torch.testing.assert_close(exported(x), logits, rtol=1e-4, atol=1e-6)
+        network.to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = network(x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(half.float(), logits, rtol=0.05, atol=0.1 * logits.std().item())
+
+
+def settle(network: nn.Module, x: Tensor) -> None:
+    """Statistics that nearly fit, so that fresh weights give logits of ordinary size.
+
+    Nearly: deep down pictures of noise are alike, and norms that fitted would blow up the little
+    that tells them apart, and every rounding with it.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.8
+    network(x)
+
+
 def measured(name: str) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     """(weights, multiply-adds) at the paper's input, and (channels, side) of the maps in order."""
     with torch.device("meta"):

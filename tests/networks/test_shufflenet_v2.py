@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from tests.peers import equal_logits, equal_step, share_random_weights, slow_but
+from tests.peers import equal_logits, equal_step, share_random_weights, slow_but, survives
 from torch import nn
 
 from neocog.analysis import cost
@@ -133,29 +133,7 @@ def test_start_is_the_authors() -> None:
 def test_survives_bf16_channels_last_and_export() -> None:
     network = create("shufflenet_v2_x0_5", num_classes=10, seed=0)
     x = noise(8)
-    with torch.no_grad():
-        settle(network, x)
-        network.eval()
-        logits = network(x)
-        torch.testing.assert_close(network(x[:1]), logits[:1], rtol=1e-4, atol=1e-5)
-        exported = torch.export.export(network, (x,)).module()
-        torch.testing.assert_close(exported(x), logits, rtol=1e-4, atol=1e-6)
-        network.to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            half = network(x.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(half.float(), logits, rtol=0.05, atol=0.1 * logits.std().item())
-
-
-def settle(network: nn.Module, x: torch.Tensor) -> None:
-    """Statistics that nearly fit, so that fresh weights give logits of ordinary size.
-
-    Nearly: deep down pictures of noise are alike, and norms that fitted would blow up the little
-    that tells them apart, and every rounding with it.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.8
-    network(x)
+    survives(network, x)
 
 
 @pytest.mark.parametrize(

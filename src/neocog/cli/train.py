@@ -23,14 +23,7 @@ def train(options: argparse.Namespace) -> None:
         minutes=options.minutes,
         changes=_changes(options),
         out=options.out,
-        device=options.device,
-        precision=options.precision,
-        layout=options.layout,
-        compile=options.compile,
-        threads=options.threads,
-        from_dir=options.from_dir,
-        tell=tell,
-        progress=Transfers(sys.stderr),
+        **_how(options),
     )
     _report(run, as_json=options.json)
 
@@ -42,14 +35,7 @@ def _plan(options: argparse.Namespace) -> None:
         recipe=options.recipe,
         minutes=options.minutes,
         changes=_changes(options),
-        device=options.device,
-        precision=options.precision,
-        layout=options.layout,
-        compile=options.compile,
-        threads=options.threads,
-        from_dir=options.from_dir,
-        tell=tell,
-        progress=Transfers(sys.stderr),
+        **_how(options),
     )
     if options.json:
         emit(plan.to_json())
@@ -61,16 +47,16 @@ def _plan(options: argparse.Namespace) -> None:
 def resume(options: argparse.Namespace) -> None:
     run = api.resume(
         options.run,
-        from_dir=options.from_dir,
-        device=options.device,
-        precision=options.precision,
-        layout=options.layout,
-        compile=options.compile,
-        threads=options.threads,
-        tell=tell,
-        progress=Transfers(sys.stderr),
+        **_how(options),
     )
     _report(run, as_json=options.json)
+
+
+def _how(options: argparse.Namespace) -> dict[str, Any]:
+    """What training, planning and resuming are all told: on what, from where, and who listens."""
+    names = ("device", "precision", "layout", "compile", "threads", "from_dir")
+    told = {name: getattr(options, name) for name in names}
+    return {**told, "tell": tell, "progress": Transfers(sys.stderr)}
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
