@@ -44,6 +44,8 @@ ARMS = {
     "cifar": Arm("lenet_cifar", "cifar10", 3),
     "fast_mnist": Arm("fast_mnist", "mnist", 5),
     "fast_lenet": Arm("lenet_relu", "fashion-mnist", 5, "fast_lenet"),
+    "fast_fashion": Arm("fast_cifar", "fashion-mnist", 3, "fast_fashion"),
+    "fast_cifar10": Arm("fast_cifar", "cifar10", 5, "fast_cifar10"),
     "digits": Arm("lenet_relu", "digits", 5),
 }
 
