@@ -6,6 +6,8 @@
 # make prove-bench  the benchmark with its peers installed: Keras has the networks that we have
 # make bench  measures neocog beside Keras, PyTorch and two runtimes, in about twenty minutes;
 #             make bench BENCH='--avx2' or '--minutes 60': with options of `neocog bench`
+# make fuzz   the readers of folders, lists and pictures under a coverage-guided fuzzer (on Linux),
+#             a minute each; make fuzz FUZZ=600: ten minutes each
 #
 # Everything is installed into .venv, once: a second call costs nothing.
 
@@ -16,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint con
 # two processes of one thread each: torch's own threads would only wait for each other
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: setup demo test check prove prove-networks prove-bench bench clean
+.PHONY: setup demo test check prove prove-networks prove-bench bench fuzz clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/core
@@ -68,5 +70,17 @@ prove-bench: $(VENV)/dev $(VENV)/bench
 bench: $(VENV)/bench
 	@$(BIN)/neocog bench --out benchmarks/results $(BENCH)
 
+$(VENV)/fuzz: $(VENV)/dev
+	@echo "== installing the fuzzer (once)"
+	@$(PIP) --editable '.[fuzz]' && touch $@
+
+FUZZ ?= 60
+fuzz: $(VENV)/fuzz
+	@for target in lists labels pictures folders; do \
+	  echo "== fuzzing: $$target, $(FUZZ) s"; \
+	  PYTHONPATH=. $(BIN)/python -m tests.fuzz.targets $$target -max_total_time=$(FUZZ) \
+	    -verbosity=0 || exit 1; \
+	done
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build/fuzz .mypy_cache .ruff_cache .pytest_cache

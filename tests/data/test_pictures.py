@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from neocog.data import pictures
 from neocog.errors import DataError
@@ -49,6 +49,24 @@ def test_sideways_by_exif_is_turned_upright(tmp_path: Path) -> None:
     assert int(out[0, :, -1].min()) == 255
 
 
+def test_sideways_by_exif_behind_a_marker_that_is_filled_up(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "sideways.jpg"
+    ramp().save(path, exif=exif)
+    plain = pictures.read(path, 3)
+    path.write_bytes(path.read_bytes().replace(b"\xff\xe1", b"\xff\xff\xff\xe1", 1))
+    assert plain.shape == (3, 4, 6)
+    assert pictures.read(path, 3).equal(plain)
+
+
+def test_no_other_program_is_started_for_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "drawing.eps"
+    ramp().save(path)
+    with pytest.raises(DataError, match="not a picture of a kind that can be read"):
+        pictures.read(path, 3)
+
+
 def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(np.array([[0, 257, 65535, 32896]], np.uint16)).save(path)
@@ -87,3 +105,43 @@ def test_a_bomb_is_refused_before_it_is_decoded(
     monkeypatch.setattr(pictures, "MAX_PIXELS", 1000)
     with pytest.raises(DataError, match=r"160,000 pixels"):
         pictures.read(path, 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("where", ["exif", "xmp"])
+def test_a_jpeg_is_turned_as_pillow_turns_it(tmp_path: Path, orientation: int, where: str) -> None:
+    path = tmp_path / "turned.jpg"
+    picture = Image.fromarray(
+        np.random.default_rng(1).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    )
+    if where == "exif":
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture.save(path, exif=exif)
+    else:
+        said = (
+            f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="{orientation}"/></x:xmpmeta>'
+        )
+        picture.save(path, xmp=said.encode())
+    with Image.open(path) as peer:
+        expected = np.asarray(ImageOps.exif_transpose(peer))
+    made = pictures.read(path, 3).movedim(0, 2).numpy()
+    assert np.array_equal(made, expected)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_picture_comes_no_larger_than_needed_and_no_smaller(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"large.{suffix}"
+    large = Image.linear_gradient("L").resize((640, 480)).convert("RGB")
+    large.save(path)
+    whole = pictures.read(path, 3)
+    assert whole.shape == (3, 480, 640)
+    for shorter in (60, 100, 160, 240, 480, 1000):
+        made = pictures.read(path, 3, shorter=shorter)
+        height, width = made.shape[1:]
+        assert min(shorter, 480) <= height <= 480
+        assert abs(width / height - 640 / 480) < 0.05
+        if shorter <= 240:
+            assert height < 2.1 * max(shorter, 60)  # JPEG goes down to an eighth
+        small = np.asarray(large.resize((width, height), Image.Resampling.BOX)).astype(int)
+        assert np.abs(made.movedim(0, 2).numpy() - small).mean() < 3

@@ -1,0 +1,39 @@
+"""Which pictures a folder or a list holds: of which class, in which split, and what it leaves out.
+
+Nothing is decoded here and nothing is written. Paths are relative to the root with "/" between, or
+absolute where a list says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neocog.data import folders, lists, rows
+from neocog.data.files import SHOWN, Files, Listing
+from neocog.data.places import users_path
+from neocog.data.tree import Ignored
+from neocog.errors import DataError
+
+__all__ = ["SHOWN", "Files", "Ignored", "Listing", "listed"]
+
+
+def listed(place: str | Path) -> Listing:
+    """The pictures of a folder, or of a list (.csv, .tsv, .txt, .jsonl) of them.
+
+    Raises `DataError` where there is nothing to learn from, saying what was looked for.
+    """
+    path = users_path(place, "the folder of pictures")
+    try:
+        if path.is_dir():
+            return folders.of_folder(path)
+        is_file = path.is_file()
+        if is_file and path.suffix.lower() in lists.SUFFIXES:
+            return rows.of_lists(path.parent, {"all": path}, "list")
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
+    if is_file:
+        raise DataError(
+            f"{path}: a file; name a folder of pictures, or a list of them that ends in "
+            f"{', '.join(lists.SUFFIXES)}"
+        )
+    raise DataError(f"{path}: there is no such folder, and no such list")

@@ -1,0 +1,222 @@
+"""A walk through a folder of pictures: what is one, and what is left out and why.
+
+Only the first bytes of each file are read: they, not the suffix, say whether it is a picture.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from neocog.data.pictures import looks_like_one
+from neocog.errors import DataError
+
+# made by systems and programs beside a user's files; compared without case
+SYSTEM = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx", "@eadir", "lost+found"}
+SYSTEM |= {"$recycle.bin", "#recycle", "#snapshot", "system volume information", "__pycache__"}
+DEEPEST = 30  # folders in one another
+MOST_LINKS = 8  # to one folder: links into one another would have no end
+HEAD = 64  # bytes that tell what a file is
+PART, SLOW, THREADS = 256, 40e-6, 8  # files; seconds for one of them on a disk that is waited for
+# what people take for pictures, and what would make pictures of it
+OTHERS = {
+    rb"....ftyp(hei[cmsx]|hev[cmx]|mif1|msf1)": "HEIC: save it as JPEG",
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b": "a packed archive: unpack it",
+    rb"\x00\x00\x01\xb3|....ftyp|\x1a\x45\xdf\xa3|RIFF....AVI ": "a film: save its frames",
+    rb"%PDF": "PDF: save its pages as PNG",
+    rb"\s*<(!DOCTYPE|html|HTML)": "a web page: get the file again",
+    rb"version https://git-lfs": "a pointer of Git LFS: get the file itself",
+}
+_OTHERS = [(re.compile(begin, re.DOTALL), what) for begin, what in OTHERS.items()]
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Something that is no picture to learn from, and why."""
+
+    file: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A picture file: its folder by parts, below the root, and its name in it."""
+
+    folder: tuple[str, ...]
+    name: str
+    size: int  # bytes
+    time: int  # of the last change, ns
+
+    @property
+    def path(self) -> str:
+        return "/".join((*self.folder, self.name))
+
+
+class Tree:
+    """A walk through a folder: pictures, folders, and all that is neither.
+
+    Raises `DataError` for a folder that cannot be read, or named: a class would be missing.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.real = os.path.normcase(os.path.realpath(root))
+        self.pictures: list[Found] = []
+        self.folders: dict[tuple[str, ...], set[str]] = {}  # and the folders in each
+        self.ignored: list[Ignored] = []
+        self._links: Counter[str] = Counter()
+        self._files: list[tuple[tuple[str, ...], str, str]] = []
+        self._walk((), frozenset((self.real,)))
+        paths = [path for _, _, path in self._files]
+        for (folder, name, _), looked in zip(self._files, _all_looked_at(paths), strict=True):
+            size, time_of_change, why = looked
+            if why:
+                self.ignored.append(Ignored("/".join((*folder, name)), why))
+            else:
+                self.pictures.append(Found(folder, name, size, time_of_change))
+        self.ignored.sort(key=lambda each: each.file)
+        self._files.clear()
+
+    def below(self, parts: tuple[str, ...]) -> set[str]:
+        """The names of the folders in one of the folders."""
+        return self.folders.get(parts, set())
+
+    def leave(self, found: Found, why: str) -> None:
+        self.ignored.append(Ignored(found.path, why))
+
+    def _walk(self, parts: tuple[str, ...], above: frozenset[str]) -> None:
+        self.folders[parts] = set()
+        folder = self.root.joinpath(*parts)
+        try:
+            with os.scandir(folder) as entries:
+                ordered = sorted(entries, key=_name)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: this folder cannot be read: {error.strerror}. Allow it to be read, or "
+                "take it out of the data"
+            ) from error
+        for entry in ordered:
+            try:
+                why = self._not_used(entry, parts, above)
+            except OSError as error:
+                why = f"cannot be read: {error.strerror}"
+            if why:
+                self.ignored.append(Ignored(shown((*parts, entry.name)), why))
+
+    def _not_used(
+        self, entry: os.DirEntry[str], parts: tuple[str, ...], above: frozenset[str]
+    ) -> str | None:
+        """Why one of the things in a folder is not used; None if it is, and taken up."""
+        if why := _not_data(entry.name):
+            return why
+        link = entry.is_symlink()
+        if link and (why := self._stray(os.path.realpath(entry.path))):
+            return why
+        if not entry.is_dir():
+            return self._file(entry, parts)
+        if not is_text(entry.name):
+            raise DataError(
+                f"{self.root}: the folder {shown((*parts, entry.name))} has a name that is no "
+                "Unicode text; rename it"
+            )
+        if len(parts) + 1 > DEEPEST:
+            return "folders too deep"
+        real = os.path.normcase(os.path.realpath(entry.path))
+        self._links[real] += link
+        if real in above:
+            return "a link to a folder above it"
+        if link and self._links[real] > MOST_LINKS:
+            return "one link of too many to a folder"
+        if why := self._stray(real):  # on Windows a folder may be elsewhere without being a link
+            return why
+        self.folders[parts].add(entry.name)
+        self._walk((*parts, entry.name), above | {real})
+        return None
+
+    def _stray(self, real: str) -> str | None:
+        if not os.path.exists(real):  # noqa: PTH110
+            return "a link to nothing"
+        inside = (os.path.normcase(real) + os.sep).startswith(self.real.rstrip(os.sep) + os.sep)
+        return None if inside else "a link out of the folder"
+
+    def _file(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> str | None:
+        if not entry.is_file():
+            return "no regular file"
+        if not is_text(entry.name):
+            return "a name that is no Unicode text"
+        self._files.append((parts, entry.name, entry.path))
+        return None
+
+
+Looked = tuple[int, int, str | None]  # bytes, time of the last change in ns, why it is no picture
+
+
+def looked_at(path: str) -> Looked:
+    """A file, by its first bytes."""
+    try:
+        file = os.open(path, _READ)
+        try:
+            facts = os.fstat(file)
+            head = os.read(file, HEAD)
+        finally:
+            os.close(file)
+    except OSError as error:
+        return 0, 0, f"cannot be read: {error.strerror}"
+    return facts.st_size, facts.st_mtime_ns, _no_picture(head)
+
+
+def _all_looked_at(paths: Sequence[str]) -> Iterator[Looked]:
+    """The same of many, by several threads from where the disk is what takes the time."""
+    parts = [paths[begin : begin + PART] for begin in range(0, len(paths), PART)]
+    while parts:
+        begun = time.perf_counter()
+        yield from map(looked_at, parts[0])
+        slow = time.perf_counter() - begun > SLOW * len(parts.pop(0))
+        if slow:
+            break
+    with ThreadPoolExecutor(THREADS) as pool:
+        for looked in pool.map(lambda part: list(map(looked_at, part)), parts):
+            yield from looked
+
+
+def _no_picture(head: bytes) -> str | None:
+    if not head:
+        return "empty"
+    if looks_like_one(head):
+        return None
+    what = next((what for begin, what in _OTHERS if begin.match(head)), None)
+    return f"not a picture ({what})" if what else "not a picture"
+
+
+def is_text(name: str) -> bool:
+    """Whether a name on this disk is Unicode: some systems let it be any bytes."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(parts: tuple[str, ...]) -> str:
+    """A path as it can be written anywhere."""
+    path = "/".join(parts)
+    return path if is_text(path) else path.encode("utf-8", "replace").decode()
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _not_data(name: str) -> str | None:
+    if name.startswith("."):
+        return "hidden"
+    return "made by the system" if name.lower() in SYSTEM else None
