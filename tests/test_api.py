@@ -11,7 +11,7 @@ from torch import nn
 
 import neocog
 from neocog import training
-from neocog.data.dataset import load
+from neocog.data.loading import load
 from neocog.errors import UsageError
 from neocog.recipe import Recipe
 from neocog.records import Epoch

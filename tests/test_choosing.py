@@ -13,7 +13,7 @@ import torch
 from tests.conftest import Silent
 
 from neocog import api, choosing, training
-from neocog.data.dataset import load
+from neocog.data.loading import load
 from neocog.engine.hardware import Hardware, Wanted
 from neocog.networks import create
 from neocog.recipes import find

@@ -31,7 +31,8 @@ def test_a_command_that_we_show_can_be_parsed_and_its_names_exist(line: str) -> 
     options = parser().parse_args(shlex.split(line)[1:])
     if options.call == "train:train":
         find(options.network)
-        canonical_name(options.data)
+        if not options.data.endswith("/"):  # a folder of the reader's own
+            canonical_name(options.data)
     if options.call == "nets:nets" and options.name:
         find(options.name)
 

@@ -13,7 +13,7 @@ from tests.conftest import Silent
 import neocog
 from neocog import training
 from neocog.cli.main import main
-from neocog.data.dataset import load
+from neocog.data.loading import load
 from neocog.engine.pace import Length, Pace
 from neocog.errors import UsageError
 from neocog.networks import create

@@ -14,7 +14,8 @@ from tests.conftest import Silent
 
 from neocog import api, training
 from neocog.analysis.scores import scores, summary
-from neocog.data.dataset import Split, load
+from neocog.data.dataset import Split
+from neocog.data.loading import load
 from neocog.errors import NeocogError, UsageError
 from neocog.networks import create
 from neocog.recipe import Recipe

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neocog.api import Run, plan, resume, train
     from neocog.api import open_run as open  # noqa: F401
-    from neocog.data.dataset import Dataset, load
+    from neocog.data.dataset import Dataset
+    from neocog.data.loading import load, load_folder
     from neocog.errors import DataError, NeocogError, UsageError
     from neocog.networks import NETWORKS, create, vgg
     from neocog.recipe import Recipe
@@ -35,6 +36,7 @@ __all__ = [
     "UsageError",
     "create",
     "load",
+    "load_folder",
     "plan",
     "resume",
     "train",
@@ -46,7 +48,8 @@ _HOMES = {
     "create": ("neocog.networks", "create"),
     "vgg": ("neocog.networks", "vgg"),
     "Dataset": ("neocog.data.dataset", "Dataset"),
-    "load": ("neocog.data.dataset", "load"),
+    "load": ("neocog.data.loading", "load"),
+    "load_folder": ("neocog.data.loading", "load_folder"),
     "Recipe": ("neocog.recipe", "Recipe"),
     "Run": ("neocog.api", "Run"),
     "open": ("neocog.api", "open_run"),

@@ -17,7 +17,7 @@ from torch import nn
 
 from neocog import planning, training
 from neocog.analysis.scores import summary
-from neocog.asked import changed, dataset_for, network_for, recipe_for
+from neocog.asked import changed, dataset_for, in_bytes, network_for, recipe_for
 from neocog.data.batches import to_input
 from neocog.data.dataset import Dataset
 from neocog.data.pictures import read
@@ -84,7 +84,9 @@ class Run:
         Every file is read before the first is classified, so a wrong one is said at once.
         """
         spec, network = self.folder.spec, self.network()
-        pictures = [read(Path(file), 1 if spec.channels == 1 else 3) for file in files]
+        shorter = spec.resize if spec.placing == "resize" else 0
+        channels = 1 if spec.channels == 1 else 3
+        pictures = [read(Path(file), channels, shorter=shorter) for file in files]
         answers = []
         for file, pixels in zip(files, pictures, strict=True):
             device = next(network.parameters()).device
@@ -111,14 +113,18 @@ def train(
     compile: str = "auto",
     threads: int | None = None,
     from_dir: str | Path | None = None,
+    skip: str | Path | None = None,
+    cache_size: float | None = None,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Run:
     """Train a network and give its run.
 
-    `network`: a name, or an nn.Module (its weights are trained in place). `data`: a name, names
-    of which the first that can be had is taken, or a `Dataset`. `recipe`: a Recipe, its name, or
+    `network`: a name, or an nn.Module (its weights are trained in place). `data`: a name, a folder
+    of pictures or a list of them, several of which the first that can be had is taken, or a
+    `Dataset`; of a folder the paths in the file `skip` are left out, and at most `cache_size` GB of
+    decoded pictures are kept on disk. `recipe`: a Recipe, its name, or
     None for the network's own; `epochs` and `changes` ({"lr": 0.05}) alter it, `minutes` stretches
     or shortens its schedule to that time, scores included. `out` is the run folder, else one is
     made in runs/. Progress goes to stderr, or into the notebook's cell; `watcher`, `tell` and
@@ -133,7 +139,15 @@ def train(
     choose(wanted)  # a device that is not there, and a folder in use, are said before a download
     RunFolder.check_unused(out)
     chosen = changed(recipe_for(network, data, recipe), changes, epochs=epochs, minutes=minutes)
-    dataset = dataset_for(data, chosen, from_dir=from_dir, tell=say, progress=progress)
+    dataset = dataset_for(
+        data,
+        chosen,
+        from_dir=from_dir,
+        skip=skip,
+        cache_size=in_bytes(cache_size),
+        tell=say,
+        progress=progress,
+    )
     job = training.begin(
         network_for(network, dataset, chosen),
         dataset,
@@ -160,6 +174,8 @@ def plan(
     compile: str = "auto",
     threads: int | None = None,
     from_dir: str | Path | None = None,
+    skip: str | Path | None = None,
+    cache_size: float | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> planning.Plan:
@@ -171,7 +187,15 @@ def plan(
     wanted = Wanted(device, precision, layout, compile, threads)
     choose(wanted)
     chosen = changed(recipe_for(network, data, recipe), changes, epochs=epochs, minutes=minutes)
-    dataset = dataset_for(data, chosen, from_dir=from_dir, tell=say, progress=progress)
+    dataset = dataset_for(
+        data,
+        chosen,
+        from_dir=from_dir,
+        skip=skip,
+        cache_size=in_bytes(cache_size),
+        tell=say,
+        progress=progress,
+    )
     made = network_for(network, dataset, chosen)
     if made is network:  # a user's own stays as it is: `plan` may whiten and move it
         made = copy.deepcopy(made)
@@ -184,6 +208,7 @@ def resume(
     network: nn.Module | None = None,
     data: Dataset | None = None,
     from_dir: str | Path | None = None,
+    cache_size: float | None = None,
     device: str = "auto",
     precision: str = "auto",
     layout: str = "auto",
@@ -204,6 +229,7 @@ def resume(
         network=network,
         dataset=data,
         from_dir=from_dir,
+        cache_size=in_bytes(cache_size),
         wanted=Wanted(device, precision, layout, compile, threads),
         tell=tell or _to_stderr,
         progress=progress,
@@ -257,7 +283,7 @@ def _about(job: training.Job) -> list[str]:
     data, recipe, spec, hardware = job.dataset, job.recipe, job.spec, job.hardware
     weights = sum(w.numel() for w in job.network.parameters())
     size = f"{spec.channels}x{spec.size[0]}x{spec.size[1]}"
-    have = "x".join(str(n) for n in data.train.images.shape[1:])
+    have = "x".join(str(n) for n in (data.channels, *(data.train.size or ("many sizes",))))
     fitted = "" if have == size else f", from {have} ({spec.placing})"
     begun = job.training.epoch + job.training.step
     where = f"epoch {job.training.epoch + 1}, step {job.training.step + 1}"

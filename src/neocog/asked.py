@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from neocog.data.dataset import Dataset, load
+from neocog.data.dataset import Dataset
+from neocog.data.loading import load, load_folder
 from neocog.data.places import find as find_files
+from neocog.data.skips import read_skip_list
 from neocog.data.sources import SOURCES, canonical_name
 from neocog.errors import DataError, UsageError
 from neocog.networks import create
@@ -28,12 +31,30 @@ def recipe_for(network: nn.Module | str, data: object, recipe: Recipe | str | No
         return find_recipe(recipe)
     if isinstance(network, str):
         variant = find_network(network)
-        return default_for(variant.name, max(variant.input[1:]))
-    made = getattr(network, "made", None)
-    if made is not None:
-        return default_for(made.name, max(made.input[1:]))
-    side = max(data.train.images.shape[2:]) if isinstance(data, Dataset) else 0
-    return default_for(type(network).__name__, side)
+        name, side = variant.name, max(variant.input[1:])
+    else:
+        made = getattr(network, "made", None)
+        name = made.name if made is not None else type(network).__name__
+        of_data = max(data.train.size or (0,)) if isinstance(data, Dataset) else 0
+        side = max(made.input[1:]) if made is not None else of_data
+    found = default_for(name, side)
+    if found.name == "alexnet_2012" and _in_files(data) and _has_norms(network):
+        return find_recipe("photos")
+    return found
+
+
+def _in_files(data: object) -> bool:
+    if isinstance(data, Dataset):
+        return data.listing is not None
+    first = data if isinstance(data, str) else data[0] if isinstance(data, list) and data else ""
+    return isinstance(first, str) and is_path(first)
+
+
+def _has_norms(network: nn.Module | str) -> bool:
+    if isinstance(network, str):
+        with torch.device("meta"):
+            network = create(network)
+    return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
 
 
 def dataset_for(
@@ -41,19 +62,38 @@ def dataset_for(
     recipe: Recipe,
     *,
     from_dir: str | Path | None,
+    skip: str | Path | None = None,
+    cache_size: int | None = None,
     tell: Callable[[str], None],
     progress: Callable[[str, int, int | None], None] | None,
 ) -> Dataset:
-    """The data set itself, or the first of the names that can be had."""
+    """The data set itself, or the first of the names that can be had; a name may be a path, of a
+    folder of pictures or a list of them.
+    """
     if isinstance(data, Dataset):
         return data
     if not isinstance(data, str | list | tuple) or not data:
         raise UsageError(f"data: {data!r} was given; name a data set, or give a neocog.Dataset")
     names = [data] if isinstance(data, str) else list(data)
+    skipped = read_skip_list(Path(skip)) if skip is not None else frozenset()
     for name in names:
-        canonical_name(name)  # a wrong one is said before the first is fetched
+        if not is_path(name):
+            canonical_name(name)  # a wrong one is said before the first is fetched
     for place, name in enumerate(names):
         try:
+            if is_path(name):
+                made = load_folder(
+                    name,
+                    validation=recipe.validation,
+                    test=recipe.test,
+                    seed=recipe.seed,
+                    skip=skipped,
+                    cache_size=cache_size,
+                    tell=tell,
+                )
+                for line in about_listing(made):
+                    tell(line)
+                return made
             return load(
                 name,
                 validation=recipe.validation,
@@ -70,8 +110,48 @@ def dataset_for(
     raise AssertionError("the last name either loads or raises")
 
 
+def in_bytes(gigabytes: float | None) -> int | None:
+    """What --cache-size says, in bytes."""
+    if gigabytes is None:
+        return None
+    if not 0 <= gigabytes < math.inf:
+        raise UsageError(
+            f"cache-size: {gigabytes!r} was given; it takes gigabytes, 0 to keep nothing"
+        )
+    return int(gigabytes * 10**9)
+
+
+def is_path(name: str) -> bool:
+    """Whether this is a folder or a list rather than a data set's name; ./mnist is a folder."""
+    if name in SOURCES or not name:
+        return False
+    if any(mark in name for mark in (os.sep, "/", ".")) or name.startswith("~"):
+        return True
+    return Path(name).exists() and not _is_known(name)
+
+
+def _is_known(name: str) -> bool:
+    try:
+        canonical_name(name)
+    except UsageError:
+        return False
+    return True
+
+
+def about_listing(dataset: Dataset) -> list[str]:
+    """What the user of a folder should know of it, before it is learnt from."""
+    listing = dataset.listing
+    if listing is None:
+        return []
+    lines = [f"folder   {line}" for line in (*listing.left_out(), *listing.remarks)]
+    cut = "" if "train" in listing.splits else ", cut by chance of the seed"
+    return [*lines, f"folder   {listing.root}: {len(listing.classes):,} classes{cut}"]
+
+
 def _is_damage(name: str, from_dir: str | Path | None) -> bool:
     """Whether a set failed in a place that its user named, rather than in being fetched."""
+    if is_path(name):
+        return True
     named = from_dir or os.environ.get("NEOCOG_DATA")
     return bool(named) and bool(find_files(SOURCES[canonical_name(name)], Path(str(named))))
 

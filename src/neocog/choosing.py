@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from neocog.data import notes
-from neocog.data.dataset import InputSpec
+from neocog.data.spec import InputSpec
 from neocog.engine import memory
 from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, is_busy
 from neocog.engine.trial import tuned

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from neocog.analysis import cost
-from neocog.data.dataset import Dataset, InputSpec, input_spec
+from neocog.data.dataset import Dataset
+from neocog.data.preprocess import input_spec
+from neocog.data.spec import InputSpec
 from neocog.errors import UsageError
 from neocog.networks import Made, create, how_made
 from neocog.recipe import Recipe
@@ -48,6 +50,7 @@ def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSp
         taken = (channels, height, width)  # its own size needs no trying, which imports compilers
         if taken != made.input and not cost.takes(network, taken):
             raise UsageError(_does_not_take(network, (channels, height, width)))
+    _check_growth(network, channels, (height, width), recipe)
     if recipe.shift >= min(height, width):
         raise UsageError(
             f"recipe field shift: {recipe.shift} was given; pictures of {height}x{width} can be "
@@ -73,6 +76,21 @@ def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSp
     )
 
 
+def _check_growth(network: nn.Module, channels: int, size: tuple[int, int], recipe: Recipe) -> None:
+    begin = recipe.begin_size
+    if not begin:
+        return
+    if begin > min(size):
+        raise UsageError(
+            f"recipe field begin_size: {begin} was given; the input is {size[0]}x{size[1]}, and it "
+            "grows"
+        )
+    if not cost.takes(network, (channels, begin, begin)):
+        raise UsageError(
+            f"recipe field begin_size: {_does_not_take(network, (channels, begin, begin))}"
+        )
+
+
 def _check_whitening(network: nn.Module, recipe: Recipe) -> None:
     if recipe.whiten and not isinstance(getattr(network, "whiten", None), nn.Conv2d):
         made = how_made(network)
@@ -86,8 +104,12 @@ class _Unmade:
     """The input of a network that does not say what it takes: the pictures as they are."""
 
     def __init__(self, dataset: Dataset) -> None:
-        channels, height, width = dataset.train.images.shape[1:]
-        self.input = (int(channels), int(height), int(width))
+        if dataset.train.size is None:
+            raise UsageError(
+                "the network does not say what size it takes, and the pictures are of many sizes; "
+                "say it: --size 224"
+            )
+        self.input = (dataset.channels, *dataset.train.size)
 
 
 def _wanted_size(dataset: Dataset, recipe: Recipe) -> tuple[int, int] | None:

@@ -10,9 +10,11 @@ from typing import Any
 from torch import nn
 
 from neocog import choosing
-from neocog.data import augment
+from neocog.data import preprocess
 from neocog.data.batches import Augmentation, TrainingBatches, derived_seed
-from neocog.data.dataset import Dataset, InputSpec, to_channels
+from neocog.data.crops import Crop
+from neocog.data.dataset import Dataset
+from neocog.data.spec import InputSpec
 from neocog.engine import pace
 from neocog.engine.evaluate import VIEW_COUNTS
 from neocog.engine.fit import Training
@@ -22,6 +24,7 @@ from neocog.fitting import fitted_spec, known
 from neocog.networks.start import whiten
 from neocog.recipe import Recipe
 
+AHEAD = 2  # batches of pictures in files, where the device is not the processor itself
 WHITENED_BY = 5000  # pictures; Jordan 2024, section 3.2, takes as many
 
 
@@ -144,21 +147,33 @@ def batches_of(dataset: Dataset, recipe: Recipe, spec: InputSpec, device: str) -
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         augmentation=_augmentation(dataset, recipe, spec),
+        balance=recipe.balance,
+        begin_size=recipe.begin_size,
+        grow_epochs=recipe.grow_epochs,
+        ahead=AHEAD if dataset.listing and device != "cpu" else 0,
     )
 
 
 def _augmentation(dataset: Dataset, recipe: Recipe, spec: InputSpec) -> Augmentation:
     components = None
     if recipe.pca_noise:
-        components = augment.principal_components(to_channels(dataset.train.images, spec.channels))
+        components = preprocess.colour_components(dataset.train, spec)
     return Augmentation(
+        crop=Crop(recipe.area, recipe.aspect),
         mirror=recipe.mirror and dataset.mirrors,
         alternate=recipe.alternate,
         shift=recipe.shift,
         border=recipe.border,
-        cutout=recipe.cutout,
+        trivial=recipe.trivial,
+        rotate=recipe.rotate,
+        jitter=recipe.jitter,
+        hue=recipe.hue,
         pca_noise=recipe.pca_noise,
         components=components,
+        cutout=recipe.cutout,
+        erase=recipe.erase,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
     )
 
 

@@ -14,10 +14,11 @@ from neocog.errors import UsageError, unknown
 OPTIMIZERS = ("sgd", "muon", "diagonal-lm")
 SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine", "linear")
 LOSSES = ("cross-entropy", "lenet5-map")
-PIXELS = ("standard", "unit", "lenet5")
+PIXELS = ("standard", "unit", "picture", "mean-pixel", "mean-picture", "caffe", "lenet5")
 PLACINGS = ("resize", "pad")
 BORDERS = ("black", "reflect")
 AVERAGES = ("none", "lookahead")
+BALANCES = ("none", "sampling", "weights")
 VIEWS = ("one", "mirror", "six")
 SELECTIONS = ("best", "last")
 
@@ -64,18 +65,36 @@ class Recipe:
     loss: str = "cross-entropy"
     label_smoothing: float = 0.0
 
-    pixels: str = "standard"  # standard: (x - mean) / std; unit: 0 to 1; lenet5: -0.1 to 1.175
+    # standard: (x - mean) / std by channel; unit: 0 to 1; picture: each by its own mean and
+    # deviation; 0 to 255 less the mean-pixel, the mean-picture, or BGR as caffe; lenet5: -0.1 to
+    # 1.175
+    pixels: str = "standard"
     size: int = 0  # input of size x size pixels; 0: the network's own
     placing: str = "resize"  # how a picture of another size meets the input: resize, or pad
     resize: int = 0  # shorter side before cropping to the input, in pixels; 0: the input's size
+    begin_size: int = 0  # the input grows from so many pixels to its size; 0: it does not
+    grow_epochs: float = 0.0  # over so many epochs
+    area: tuple[
+        float, ...
+    ] = ()  # crops of a share of the picture between these two, such as 0.08,1
+    aspect: tuple[float, ...] = (0.75, 1.3333333333333333)  # and of a width / height between these
     mirror: bool = False  # half of the pictures left to right, where labels survive it
     alternate: bool = False  # mirror: each picture by turns from epoch to epoch, not by chance
     shift: int = 0  # translate by up to so many pixels
     border: str = "black"  # what comes in: black, or the edge's reflection
-    cutout: int = 0  # hide a square of so many pixels a side
+    trivial: bool = False  # TrivialAugment: one change a picture, any of fourteen
+    rotate: float = 0.0  # turn by up to so many degrees either way
+    jitter: float = 0.0  # brightness, contrast and saturation times 1 - jitter to 1 + jitter
+    hue: float = 0.0  # hues turned by up to so much of the circle either way
     pca_noise: float = 0.0  # sigma of AlexNet's colour noise
+    cutout: int = 0  # hide a square of so many pixels a side
+    erase: float = 0.0  # hide a box of this share of the pictures
+    mixup: float = 0.0  # blend pairs of pictures and labels; alpha of the share's distribution
+    cutmix: float = 0.0  # paste a box of one into the other; likewise. Both: by turns of chance
 
+    balance: str = "none"  # sampling: every class as often; weights: counted as much in the loss
     validation: float = 0.1  # fraction of the training split held out, stratified
+    test: float = 0.1  # the same of a folder or list that has no splits
     select: str = "best"  # weights scored at the end: best validation epoch, or last
     views: str = "one"  # of each picture when it is scored: one, mirror (2), or six
 
@@ -92,6 +111,15 @@ class Recipe:
             raise UsageError("recipe field nesterov: true needs momentum above 0")
         if self.alternate and not self.mirror:
             raise UsageError("recipe field alternate: true needs mirror to be true")
+        _check_pair("area", self.area, 1.0)
+        _check_pair("aspect", self.aspect, 100.0)
+        if not self.aspect:
+            raise UsageError("recipe field aspect: two numbers are needed, such as 0.75,1.33")
+        if self.loss == "lenet5-map" and (self.mixup or self.cutmix or self.balance == "weights"):
+            raise UsageError(
+                "recipe field loss: lenet5-map takes pictures of one class each, all counting "
+                "alike; leave out mixup, cutmix and balance=weights, or use cross-entropy"
+            )
 
     def changed(self, changes: dict[str, Any]) -> Recipe:
         """The recipe with some fields changed; a text is read as the field's type.
@@ -132,10 +160,11 @@ _CHOICES = {
     "placing": PLACINGS,
     "border": BORDERS,
     "average": AVERAGES,
+    "balance": BALANCES,
     "select": SELECTIONS,
     "views": VIEWS,
 }
-_IN_EPOCHS = ("warmup", "whiten_epochs")  # what stretches with every schedule
+_IN_EPOCHS = ("warmup", "whiten_epochs", "grow_epochs")  # what stretches with every schedule
 # lowest, highest, whether the lowest itself is refused
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "epochs": (0, 1_000_000, True),
@@ -160,7 +189,16 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "cutout": (0, 65_536, False),
     "whiten_epochs": (0, 1e6, False),
     "pca_noise": (0, 1e3, False),
+    "begin_size": (0, 65_536, False),
+    "grow_epochs": (0, 1e6, False),
+    "rotate": (0, 180, False),
+    "jitter": (0, 1, False),
+    "hue": (0, 0.5, False),
+    "erase": (0, 1, False),
+    "mixup": (0, 1e3, False),
+    "cutmix": (0, 1e3, False),
     "validation": (0, 0.9, False),
+    "test": (0, 0.9, False),
 }
 
 
@@ -243,6 +281,14 @@ def _check_range(name: str, value: float, low: float, high: float, open_low: boo
         raise UsageError(
             f"recipe field {name}: {value!r} was given; it takes {_words(_TYPES[name])}, "
             f"{bound} and at most {high:,}"
+        )
+
+
+def _check_pair(name: str, pair: tuple[float, ...], most: float) -> None:
+    if pair and not (len(pair) == 2 and 0 < pair[0] <= pair[1] <= most):
+        raise UsageError(
+            f"recipe field {name}: {pair} was given; it takes two numbers that rise, above 0 and "
+            f"at most {most:g}"
         )
 
 

@@ -8,6 +8,7 @@ best.safetensors   the weights that are scored, with recipe and InputSpec in its
 history.jsonl      an epoch a line
 validation.npz     logits and labels of the validation split, under those weights
 test.npz           the same of the test split: written once, at the end
+pictures.csv       of pictures in files: which are in which split, of which class
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from neocog.data.dataset import InputSpec
+from neocog.data import recorded
+from neocog.data.recorded import Row
+from neocog.data.spec import InputSpec
 from neocog.errors import NeocogError, UsageError
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
+from neocog.runfiles import data_in, json_in, predictions_in
 
 T = TypeVar("T")
 
@@ -107,7 +111,7 @@ class RunFolder:
             for name, tensor in network.state_dict().items()
         }
         about = {
-            "neocog": json.dumps({**self._read("recipe.json", _json), "epoch": epoch}),
+            "neocog": json.dumps({**self._read("recipe.json", json_in), "epoch": epoch}),
             "input": json.dumps(self.spec.to_json()),
         }
         content = safetensors.torch.save(weights, about)
@@ -117,6 +121,10 @@ class RunFolder:
         content = io.BytesIO()
         np.savez(content, logits=said.logits, labels=said.labels)
         self.write(f"{split}.npz", lambda file: file.write(content.getvalue()))
+
+    def write_pictures(self, rows: list[Row]) -> None:
+        content = recorded.to_csv(rows)
+        self.write("pictures.csv", lambda file: file.write(content))
 
     def write(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
         """File `name`, whole or not at all; `NeocogError` where it cannot be written."""
@@ -152,21 +160,21 @@ class RunFolder:
 
     @property
     def recipe(self) -> Recipe:
-        return self._read("recipe.json", lambda p: Recipe.from_json(_json(p)["recipe"]))
+        return self._read("recipe.json", lambda p: Recipe.from_json(json_in(p)["recipe"]))
 
     @property
     def spec(self) -> InputSpec:
-        return self._read("input.json", lambda p: InputSpec.from_json(_json(p)))
+        return self._read("input.json", lambda p: InputSpec.from_json(json_in(p)))
 
     @property
     def data(self) -> dict[str, Any]:
         """The data set: name, fingerprint, and how it was asked for."""
-        return self._read("recipe.json", _data)
+        return self._read("recipe.json", data_in)
 
     @property
     def made(self) -> dict[str, Any]:
         """How the network was made: the fields of `Made`, or {"class": ...} for a foreign one."""
-        return self._read("recipe.json", lambda p: dict(_json(p)["network"]))
+        return self._read("recipe.json", lambda p: dict(json_in(p)["network"]))
 
     @property
     def network_name(self) -> str:
@@ -186,16 +194,23 @@ class RunFolder:
         )
 
     @property
+    def pictures(self) -> list[Row]:
+        """What `write_pictures` was given."""
+        return self._read("pictures.csv", lambda p: recorded.from_csv(p.read_bytes()))
+
+    @property
     def environment(self) -> dict[str, Any]:
         """Versions, hardware, command line: on what the run was carried out, and how."""
-        return self._read("environment.json", _json)
+        return self._read("environment.json", json_in)
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         self._write_json("environment.json", environment)
 
     @property
     def finished(self) -> bool:
-        return (self.path / "test.npz").exists()
+        """Whether the last thing was written: the test split, or, without one, validation."""
+        last = "test" if self.data["pictures"]["test"] else "validation"
+        return (self.path / f"{last}.npz").exists()
 
     def state(self) -> dict[str, Any]:
         """What `save_state` was given."""
@@ -235,7 +250,7 @@ class RunFolder:
         """What the network said of "test" or "validation"; None if that was not written."""
         if not (self.path / f"{split}.npz").exists():
             return None
-        return self._read(f"{split}.npz", _predictions, quote=False)
+        return self._read(f"{split}.npz", predictions_in, quote=False)
 
     # -- inside
 
@@ -271,43 +286,6 @@ def _reason(error: BaseException) -> str:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
     return str(error).splitlines()[0]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")
-    return value
-
-
-def _data(path: Path) -> dict[str, Any]:
-    value = dict(_json(path)["data"])
-    counts = value["pictures"]
-    sound = (
-        isinstance(value["name"], str)
-        and isinstance(value["seed"], int)
-        and isinstance(value["validation"], int | float)
-        and isinstance(value["from"], str | None)
-        and all(isinstance(counts[key], int) for key in ("train", "validation", "test"))
-    )
-    if not sound:
-        raise ValueError("what it says of the data set is not of the right kind")
-    return value
-
-
-def _predictions(path: Path) -> Predictions:
-    with np.load(path, allow_pickle=False) as arrays:
-        logits, labels = arrays["logits"], arrays["labels"]
-    sound = (
-        logits.ndim == 2
-        and labels.shape == logits.shape[:1]
-        and logits.dtype == np.float32
-        and labels.dtype == np.int64
-        and bool(((labels >= 0) & (labels < logits.shape[1])).all())
-    )
-    if not sound:
-        raise ValueError
-    return Predictions(logits=logits, labels=labels)
 
 
 def _first_free(root: Path, name: str) -> Path:

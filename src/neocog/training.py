@@ -22,7 +22,10 @@ import torch
 from torch import nn
 
 from neocog import choosing
-from neocog.data.dataset import Dataset, InputSpec, load
+from neocog.data.dataset import Dataset
+from neocog.data.loading import load
+from neocog.data.recorded import from_record, record
+from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import Training, check_finite_logits, fit
 from neocog.engine.hardware import Hardware, Wanted, choose
@@ -94,6 +97,8 @@ def begin(
         data=_data_facts(dataset),
         environment=_environment(dataset, hardware),
     )
+    if dataset.listing:
+        folder.write_pictures(record(dataset))
     return Job(network, dataset, recipe, spec, folder, hardware, training, until)
 
 
@@ -103,6 +108,7 @@ def resume(
     network: nn.Module | None = None,
     dataset: Dataset | None = None,
     from_dir: str | Path | None = None,
+    cache_size: int | None = None,
     wanted: Wanted | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
@@ -117,7 +123,10 @@ def resume(
         )
     state = folder.state()
     network = folder.new_network() if network is None else network
-    if dataset is None:
+    if dataset is None and facts.get("layout"):
+        place = Path(from_dir or facts["from"])
+        dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
+    elif dataset is None:
         dataset = load(
             facts["name"],
             validation=facts["validation"],
@@ -165,6 +174,8 @@ def run(job: Job) -> Iterator[Step | Epoch]:
         if (folder.path / "last.pt").exists():
             raise Interrupted(folder.path) from None
         raise
+    finally:
+        job.dataset.finish()
 
 
 def _train(job: Job) -> Iterator[Step | Epoch]:
@@ -181,6 +192,7 @@ def _train(job: Job) -> Iterator[Step | Epoch]:
     with _ctrl_c() as pressed, closing(facts):  # whatever ends it, torch is put back at once
         for fact in facts:
             if isinstance(fact, Epoch):
+                job.dataset.finish()
                 if fact.best or recipe.select == "last":
                     job.folder.save_weights(job.network, fact.epoch)
                 _save(job)
@@ -221,8 +233,11 @@ def not_started(fact: Epoch, classes: int) -> str | None:
 
 
 def _data_facts(dataset: Dataset) -> dict[str, Any]:
+    listing = dataset.listing
     return {
         "name": dataset.name,
+        **({"layout": listing.layout, "classes": list(listing.classes)} if listing else {}),
+        "mirrors": dataset.mirrors,
         "from": dataset.from_dir,
         "seed": dataset.seed,
         "validation": dataset.validation,

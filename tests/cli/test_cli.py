@@ -159,7 +159,7 @@ def test_train_eval_predict(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     ]
     assert trained["run"] == "runs/lenet_relu-digits"
     assert trained["epochs"] == 2
-    assert list(trained["test"]) == ["top1", "top5", "loss", "n"]
+    assert list(trained["test"]) == ["top1", "balanced", "top5", "loss", "n"]
     assert "epoch 2/2" in captured.err
     assert (tmp_path / "runs/lenet_relu-digits/curves.png").stat().st_size > 5000
 

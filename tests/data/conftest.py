@@ -19,8 +19,11 @@ from tests.data.tiny_sets import (
     make_idx,
     make_source,
 )
+from tests.peers import torchvision_models
 
 from neocog.data.catalogue import SOURCES
+
+__all__ = ["torchvision_models"]
 
 
 @pytest.fixture

@@ -134,3 +134,12 @@ def test_the_same_generator_gives_the_same_pictures(name: str) -> None:
     assert torch.equal(call(generator(1)), call(generator(1)))
     assert not torch.equal(call(generator(1)), call(generator(2)))
     assert torch.equal(images, before)
+
+
+def test_pictures_that_lie_channels_last_are_mirrored_alike() -> None:
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randint(256, (9, 3, 7, 6), generator=generator).to(torch.uint8)
+    laid = images.to(memory_format=torch.channels_last)
+    which = torch.tensor([True, False, True, True, False, False, True, False, True])
+    assert torch.equal(augment.turn(laid, which), augment.turn(images, which))
+    assert torch.equal(laid, images)

@@ -13,16 +13,10 @@ from neocog.data.batches import (
     in_order,
     to_input,
 )
-from neocog.data.dataset import (
-    Dataset,
-    InputSpec,
-    Split,
-    input_spec,
-    load,
-    statistics,
-    stratified,
-    to_channels,
-)
+from neocog.data.dataset import Dataset, Split
+from neocog.data.loading import load, stratified
+from neocog.data.preprocess import input_spec, statistics
+from neocog.data.spec import InputSpec, to_channels
 from neocog.errors import UsageError
 
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from neocog.data.batches import Augmentation, TrainingBatches, in_order
-from neocog.data.dataset import InputSpec, Split
+from neocog.data.dataset import Split
+from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import DivergedError, Training, fit
 from neocog.networks import create

@@ -12,7 +12,7 @@ from tests.engine.test_fit import batches, dropout_net, pictures
 from torch import Tensor, nn
 
 from neocog import api
-from neocog.data.dataset import load
+from neocog.data.loading import load
 from neocog.engine import hardware as machine
 from neocog.engine import passes as ways
 from neocog.engine.evaluate import predictions

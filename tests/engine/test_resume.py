@@ -11,7 +11,7 @@ from tests.engine.test_fit import SPEC, pictures
 from torch import nn
 
 from neocog.data.batches import Augmentation, TrainingBatches
-from neocog.data.dataset import InputSpec
+from neocog.data.spec import InputSpec
 from neocog.engine.fit import Training, fit
 from neocog.networks.fast import fast
 from neocog.networks.start import whiten

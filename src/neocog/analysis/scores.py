@@ -16,10 +16,11 @@ TOP5_FROM = 6  # classes: with five or fewer, every answer is among the first fi
 
 
 def scores(said: Predictions) -> dict[str, Any]:
-    """{"top1", "top5", "loss", "n"}: fractions, mean cross-entropy, pictures.
+    """{"top1", "balanced", "top5", "loss", "n"}: fractions, mean cross-entropy, pictures.
 
-    top5 is None below six classes. The answers of a picture are its classes by falling logit; among
-    equal ones the label comes last, so a network that says the same of all classes earns nothing.
+    balanced is the mean of the classes' own accuracies, of classes that have pictures. top5 is None
+    below six classes. The answers of a picture are its classes by falling logit; among equal ones
+    the label comes last, so a network that says the same of all classes earns nothing.
     """
     logits, labels = torch.from_numpy(said.logits).double(), torch.from_numpy(said.labels)
     if not len(labels):
@@ -30,17 +31,25 @@ def scores(said: Predictions) -> dict[str, Any]:
     ahead = (logits >= own).sum(1) - 1  # all that are not behind, but itself
     return {
         "top1": float((ahead < 1).double().mean()),
+        "balanced": balanced_accuracy(ahead < 1, labels),
         "top5": float((ahead < 5).double().mean()) if logits.shape[1] >= TOP5_FROM else None,
         "loss": float(F.cross_entropy(logits, labels)),
         "n": len(labels),
     }
 
 
+def balanced_accuracy(right: torch.Tensor, labels: torch.Tensor) -> float:
+    """The mean over the classes of the share of their pictures that are right (N,)."""
+    counts = torch.bincount(labels).double()
+    hits = torch.bincount(labels, right.double())
+    return float((hits[counts > 0] / counts[counts > 0]).mean())
+
+
 def summary(folder: RunFolder) -> dict[str, Any]:
     """A finished run in one value: what `train --json` and `eval --json` print."""
     test = folder.predictions("test")
     history = folder.history
-    if test is None:
+    if not folder.finished:
         raise NeocogError(
             f"{folder.path}: no test scores yet: {len(history)} of {folder.recipe.epochs:g} epochs "
             f"are done. Go on with: neocog resume {shlex.quote(str(folder.path))}"
@@ -59,6 +68,6 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "seconds": round(sum(e.seconds for e in history), 3),
         "images_per_second": round(pictures / max(training, 1e-9), 1),
         "views": folder.recipe.views,
-        "test": scores(test),
+        "test": None if test is None else scores(test),
         "validation": None if validation is None else scores(validation),
     }

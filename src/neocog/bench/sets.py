@@ -23,9 +23,11 @@ def lay_out(job: Job) -> dict[str, Any]:
 
 
 def _real(job: Job) -> dict[str, Any]:
-    from neocog.data.dataset import load
+    from neocog.data.dataset import Split
+    from neocog.data.loading import load
 
     found = load(job.data, validation=0.0)
     for name, split in (("train", found.train), ("test", found.test)):
+        assert isinstance(split, Split)  # named sets lie in memory
         pictures.save(Path(job.folder), name, split.images.numpy(), split.labels.numpy())
     return {"value": 0.0, "origin": found.origin}

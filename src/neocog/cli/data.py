@@ -67,22 +67,33 @@ def get(options: argparse.Namespace) -> None:
 
 
 def look(options: argparse.Namespace) -> None:
-    from neocog.data.dataset import load
-    from neocog.report import sheet
+    from neocog.asked import is_path, recipe_for
+    from neocog.cli.folders import dataset_of
+    from neocog.looking import augmented_sheet, sample_sheet
 
-    name = sources.canonical_name(options.name)
+    recipe = None if options.augment is None else recipe_for("", None, options.augment)
+    if is_path(options.name):
+        name = Path(options.name).expanduser().resolve().name or "pictures"
+    else:
+        name = sources.canonical_name(options.name)
     out = Path(options.out) if options.out else _unused(name)
     if out.suffix.lower() not in (".png", ".svg", ".pdf", ".jpg"):
         raise UsageError(f"--out {out}: the sheet is written as .png, .svg, .pdf or .jpg")
-    data = load(name, from_dir=options.from_dir, tell=tell, progress=Transfers(sys.stderr))
+    data = dataset_of(options)
+    if recipe is None:
+        drawn = sample_sheet(data, seed=options.seed)
+    else:
+        drawn = augmented_sheet(data, recipe, seed=options.seed)
+    data.finish()
     try:
-        sheet.figure(data.train, data.classes, seed=options.seed).savefig(out, dpi=120)
+        drawn.savefig(out, dpi=120)
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
     if options.json:
         emit({"file": str(out), "data": name, "classes": list(data.classes)})
     else:
-        print(f"{out}: pictures of {name}, a class a row")
+        what = "a class a row" if recipe is None else f"as {options.augment} sees them"
+        print(f"{out}: pictures of {name}, {what}")
 
 
 def _folder(text: str | None) -> Path | None:

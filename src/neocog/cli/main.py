@@ -138,15 +138,43 @@ def _data(commands: Commands) -> None:
     look = _command(kinds, "look", "data:look", about="draw a sheet of sample pictures")
     look.add_argument("--out", metavar="FILE", help="where to write the sheet (default NAME.png)")
     look.add_argument("--seed", type=int, default=0, metavar="N", help="which pictures are drawn")
-    for command in (get, look):
-        command.add_argument("name", metavar="NAME", help="a data set, such as mnist")
+    look.add_argument(
+        "--augment", metavar="RECIPE", help="before and after what a recipe does to them"
+    )
+    stats = _command(kinds, "stats", "folders:stats", about="count classes, sizes, mean and std")
+    lists = _command(
+        kinds, "manifest", "folders:write_manifest", about="write train.txt and val.txt of a folder"
+    )
+    split = _command(
+        kinds, "split", "folders:write_split", about="write one list of a folder, cut into splits"
+    )
+    doctor = _command(kinds, "doctor", "doctor:doctor", about="say what is wrong with a folder")
+    doctor.add_argument("folder", metavar="FOLDER", help="a folder of pictures, or a list of them")
+    doctor.add_argument("--out", metavar="PAGE.html", help="write a page that shows what was found")
+    doctor.add_argument("--skip", metavar="FILE", help="write the list that train --skip takes")
+    doctor.add_argument("--threads", type=int, metavar="N", help="of the processor, at most")
+    get.add_argument("name", metavar="NAME", help="a data set, such as mnist")
+    for command in (look, stats):
+        command.add_argument("name", metavar="DATA", help="a data set, or a folder of pictures")
+    for command, out in ((lists, "DIR"), (split, "FILE.csv")):
+        command.add_argument("name", metavar="FOLDER", help="a folder of pictures, or a list")
+        command.add_argument("--out", metavar=out, help="where to write, never in FOLDER")
+        command.add_argument("--validation", metavar="SHARE", help="held out to validate (0.1)")
+        command.add_argument("--test", metavar="SHARE", help="held out to test (0.1)")
+        command.add_argument("--seed", metavar="N", help="what chance follows from")
+        command.add_argument("--skip", metavar="FILE", help="a list of pictures to leave out")
+    for command in (get, look, stats):
         _from(command)
 
 
 def _train(commands: Commands) -> None:
     train = _command(commands, "train", "train:train", about="train a network on a data set")
     train.add_argument("network", metavar="NETWORK", help="`neocog nets` lists them")
-    train.add_argument("data", metavar="DATA", help="`neocog data list` lists them")
+    train.add_argument(
+        "data",
+        metavar="DATA",
+        help="`neocog data list` lists them; or a folder of pictures, or a list of them",
+    )
     train.add_argument(
         "--or",
         dest="instead",
@@ -176,8 +204,12 @@ def _train(commands: Commands) -> None:
         help="change any field of the recipe; may be given again",
     )
     train.add_argument("--out", metavar="RUN", help="the run folder (default: a new one in runs/)")
+    train.add_argument(
+        "--skip", metavar="FILE", help="a list of pictures of the folder to leave out"
+    )
     _device(train)
     _from(train)
+    _cache_size(train)
 
 
 def _resume(commands: Commands) -> None:
@@ -185,6 +217,7 @@ def _resume(commands: Commands) -> None:
     resume.add_argument("run", metavar="RUN", help="its run folder")
     _device(resume)
     _from(resume)
+    _cache_size(resume)
 
 
 def _eval(commands: Commands) -> None:
@@ -231,6 +264,15 @@ def _device(command: argparse.ArgumentParser) -> None:
     for name, about in words.items():
         command.add_argument(f"--{name}", default="auto", metavar="WORD", help=about)
     command.add_argument("--threads", type=int, metavar="N", help="of the processor, at most")
+
+
+def _cache_size(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cache-size",
+        type=float,
+        metavar="GB",
+        help="of decoded pictures kept on disk (20, or half of what is free); 0: none",
+    )
 
 
 def _from(command: argparse.ArgumentParser) -> None:

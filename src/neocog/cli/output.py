@@ -57,10 +57,14 @@ def score_lines(scores: dict[str, Any]) -> list[str]:
         said = scores[split]
         if said is not None:
             top5 = "" if said["top5"] is None else f"   top-5 {said['top5']:.2%}"
+            even = said["balanced"]  # said where classes are of such sizes that it differs
+            balanced = f"   balanced {even:.2%}" if abs(even - said["top1"]) >= 5e-5 else ""
             lines.append(
-                f"{split:<11} top-1 {said['top1']:.2%}{top5}   loss {said['loss']:.4f}"
+                f"{split:<11} top-1 {said['top1']:.2%}{balanced}{top5}   loss {said['loss']:.4f}"
                 f"   {said['n']:,} pictures{views}"
             )
+    if scores["test"] is None:
+        lines.append("test        none: the weights were chosen by these validation pictures")
     return lines
 
 

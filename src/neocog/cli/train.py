@@ -22,6 +22,7 @@ def train(options: argparse.Namespace) -> None:
         recipe=options.recipe,
         minutes=options.minutes,
         changes=_changes(options),
+        skip=options.skip,
         out=options.out,
         **_how(options),
     )
@@ -35,6 +36,7 @@ def _plan(options: argparse.Namespace) -> None:
         recipe=options.recipe,
         minutes=options.minutes,
         changes=_changes(options),
+        skip=options.skip,
         **_how(options),
     )
     if options.json:
@@ -54,7 +56,7 @@ def resume(options: argparse.Namespace) -> None:
 
 def _how(options: argparse.Namespace) -> dict[str, Any]:
     """What training, planning and resuming are all told: on what, from where, and who listens."""
-    names = ("device", "precision", "layout", "compile", "threads", "from_dir")
+    names = ("device", "precision", "layout", "compile", "threads", "from_dir", "cache_size")
     told = {name: getattr(options, name) for name in names}
     return {**told, "tell": tell, "progress": Transfers(sys.stderr)}
 

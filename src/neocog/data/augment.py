@@ -7,18 +7,34 @@ is best done to uint8: a quarter of the memory to pass over.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-
-def mirror(images: Tensor, generator: Generator) -> Tensor:
-    """Half of the pictures, left to right."""
-    return turn(images, torch.rand(len(images), generator=generator) < 0.5)
+from neocog.data import threads
 
 
-def turn(images: Tensor, which: Tensor) -> Tensor:
-    """Those that `which` (N,), booleans on the CPU, names: left to right."""
+def mirror(images: Tensor, generator: Generator, *, ours: bool = False) -> Tensor:
+    """Half of the pictures, left to right; see `turn`."""
+    return turn(images, torch.rand(len(images), generator=generator) < 0.5, ours=ours)
+
+
+def turn(images: Tensor, which: Tensor, *, ours: bool = False) -> Tensor:
+    """Those that `which` (N,), booleans on the CPU, names: left to right. `ours`: the pictures may
+    be changed in place.
+    """
+    if images.device.type == "cpu" and not images.is_contiguous():  # channels last
+        rows = images.movedim(1, 3)
+        made = rows if ours else rows.clone()
+
+        def turned(place: int) -> None:
+            made[place] = rows[place].flip(1)
+
+        threads.each(turned, which.nonzero()[:, 0].tolist())
+        return made.movedim(3, 1)
     both = torch.cat((images, images.flip(3)))  # whole pictures are then copied, not single pixels
     chosen = torch.arange(len(images)) + len(images) * which
     return both.index_select(0, chosen.to(images.device))
@@ -79,17 +95,17 @@ def as_float(images: Tensor) -> Tensor:
     return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
-def principal_components(images: Tensor) -> Tensor:
+def principal_components(images: Tensor | Iterable[Tensor]) -> Tensor:
     """The (C, C) matrix whose columns are the principal components of the colours of uint8
-    (N, C, H, W), from 0 to 1, each as long as its eigenvalue.
+    (N, C, H, W), whole or in parts, from 0 to 1, each as long as its eigenvalue.
     """
-    channels = images.shape[1]
-    total, products = torch.zeros(channels).double(), torch.zeros(channels, channels).double()
-    for part in images.split(1000):  # float64 colours of all at once would be 8 times the set
+    # float64 colours of all at once would be 8 times the set
+    parts = images.split(1000) if isinstance(images, Tensor) else images
+    total, products, count = torch.zeros(()), torch.zeros(()), 0
+    for part in parts:
         colours = part.movedim(1, 0).flatten(1).double() / 255
-        total += colours.sum(1)
-        products += colours @ colours.T
-    count = images.numel() // channels
+        total, products = total + colours.sum(1), products + colours @ colours.T
+        count += colours.shape[1]
     mean = total / count
     values, vectors = torch.linalg.eigh(products / count - torch.outer(mean, mean))
     components: Tensor = vectors * values
@@ -105,3 +121,54 @@ def pca_noise(images: Tensor, components: Tensor, *, sigma: float, generator: Ge
     colour = draws @ components.T
     images = as_float(images)
     return images + colour.to(images.device).view(len(images), -1, 1, 1)
+
+
+def rotate(images: Tensor, degrees: float, *, generator: Generator) -> Tensor:
+    """Each picture turned by up to so many degrees either way; what comes in is black."""
+    angles = (2 * torch.rand(len(images), generator=generator) - 1) * degrees
+    return warped(images, rotations(angles.to(images.device)))
+
+
+def rotations(degrees: Tensor) -> Tensor:
+    """The (N, 2, 3) matrices for `warped` that turn by so many degrees, clockwise."""
+    turn = degrees.deg2rad()
+    rows = torch.stack([turn.cos(), turn.sin(), -turn.sin(), turn.cos()], 1).view(-1, 2, 2)
+    return F.pad(rows, (0, 1))
+
+
+def warped(images: Tensor, matrices: Tensor, *, nearest: bool = False) -> Tensor:
+    """Every place of a picture from where its matrix (N, 2, 3) says: (x, y, 1) in pixels from the
+    middle, to the right and down. What comes from outside is black. uint8 stays uint8.
+    """
+    height, width = images.shape[2:]
+    size = images.new_tensor([width, height], dtype=torch.float32)
+    # grid_sample counts from -1 to 1 across each side
+    scaled = matrices / size.view(1, 2, 1)
+    scaled = torch.cat([scaled[:, :, :2] * size, 2 * scaled[:, :, 2:]], 2)
+    shape = [len(images), images.shape[1], height, width]
+    grid = F.affine_grid(scaled, shape, align_corners=False)
+    values = images.float()
+    mode = "nearest" if nearest else "bilinear"
+    made = F.grid_sample(values, grid, mode=mode, padding_mode="zeros", align_corners=False)
+    return made.round_().to(torch.uint8) if images.dtype == torch.uint8 else made
+
+
+def erase(images: Tensor, probability: float, *, generator: Generator) -> Tensor:
+    """A box of some pictures set to zero: of normalised pictures, to the mean colour. It has 2 to
+    33 % of the area and an aspect from 0.3 to 3.3. Zhong et al. 2017, arXiv:1708.04896.
+    """
+    n, _, height, width = images.shape
+    draws = torch.rand(n, 5, generator=generator, dtype=torch.float64)
+    area = (0.02 + 0.31 * draws[:, 0]) * height * width
+    aspect = torch.exp((2 * draws[:, 1] - 1) * math.log(3.3))
+    tall = (area * aspect).sqrt().round().clamp(1, height)
+    wide = (area / aspect).sqrt().round().clamp(1, width)
+    top, left = (
+        ((height - tall + 1) * draws[:, 2]).floor(),
+        ((width - wide + 1) * draws[:, 3]).floor(),
+    )
+    down = torch.arange(height).view(1, -1, 1) - top.view(-1, 1, 1)
+    right = torch.arange(width).view(1, 1, -1) - left.view(-1, 1, 1)
+    hidden = (down >= 0) & (down < tall.view(-1, 1, 1)) & (right >= 0)
+    hidden &= (right < wide.view(-1, 1, 1)) & (draws[:, 4] < probability).view(-1, 1, 1)
+    return images.masked_fill(hidden.unsqueeze(1).to(images.device), 0)

@@ -1,4 +1,4 @@
-"""Order and batches: a split in memory becomes a network's input, batch by batch.
+"""Order and batches: a split becomes a network's input, batch by batch.
 
 What comes out follows from (seed, epoch, step) and nothing else, so a run can go on in the
 middle of an epoch as if it had never stopped.
@@ -6,33 +6,46 @@ middle of an epoch as if it had never stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from neocog.data import augment
-from neocog.data.dataset import InputSpec, Split, to_channels
-from neocog.errors import DataError
+from neocog.data import augment, colour, mixing, trivial
+from neocog.data.ahead import ahead
+from neocog.data.crops import Crop
+from neocog.data.dataset import Pictures, balanced_order, class_weights
+from neocog.data.filesplit import FileSplit
+from neocog.data.geometry import centre, scaled
+from neocog.data.preprocess import normalised
+from neocog.data.spec import InputSpec
 
-LONGEST = 100  # times the shorter side: beyond, scaling a picture to the input fills the memory
+SIZES_IN_STEPS_OF = 32  # pixels; every size has kernels of its own to be chosen
 
 
 @dataclass(frozen=True, eq=False)
 class Augmentation:
-    """What is done to training pictures, in this order; see `augment`."""
+    """What is done to training pictures, in this order; see `augment` and its neighbours."""
 
+    crop: Crop = field(default_factory=Crop)
     mirror: bool = False
     alternate: bool = False  # mirror: each picture by turns, from epoch to epoch
     shift: int = 0  # pixels
     border: str = "black"  # what `shift` brings in
-    cutout: int = 0  # pixels
+    trivial: bool = False
+    rotate: float = 0.0  # degrees
+    jitter: float = 0.0  # brightness, contrast, saturation
+    hue: float = 0.0  # turns
     pca_noise: float = 0.0  # sigma
     components: Tensor | None = None  # (C, C), needed by pca_noise
+    cutout: int = 0  # pixels
+    erase: float = 0.0  # probability
+    mixup: float = 0.0  # alpha of the beta distribution
+    cutmix: float = 0.0  # likewise
 
 
 def derived_seed(*place: int | str) -> int:
@@ -45,11 +58,15 @@ def derived_seed(*place: int | str) -> int:
 class TrainingBatches:
     """The training split in batches, shuffled anew each epoch."""
 
-    split: Split
+    split: Pictures
     spec: InputSpec
     batch_size: int
     seed: int
     augmentation: Augmentation
+    balance: str = "none"  # "sampling": each class as often as any other; "weights": counts as much
+    begin_size: int = 0  # pixels: the input grows from it, 0: it does not
+    grow_epochs: float = 0.0  # over so many epochs
+    ahead: int = 0  # batches made while the step before them runs
 
     def __len__(self) -> int:
         """Steps in an epoch. A last batch of one picture is left out: batch norm has no
@@ -61,27 +78,67 @@ class TrainingBatches:
     def epoch(
         self, epoch: int, *, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs float32 (N, C, H, W) and labels int64 (N,), from step `start` to before `stop`."""
-        order, turned = self._order(epoch), self._turned(epoch)
-        for step in range(start, len(self) if stop is None else stop):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            index = chosen.to(self.split.labels.device)
+        """Inputs float32 (N, C, H, W) and labels int64 (N,), from step `start` to before `stop`.
+
+        Where pictures are mixed, labels are the shares of the classes: float32 (N, K).
+        """
+        made = self._made(epoch, start, len(self) if stop is None else stop)
+        return ahead(made, self.ahead) if self.ahead else made
+
+    def _made(self, epoch: int, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order, turned, spec = self.order(epoch), self._turned(epoch), self.spec_in(epoch)
+        crop = dataclasses.replace(self.augmentation.crop, decoded=self.spec.resize)
+        for step in range(start, stop):
+            rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
             generator = Generator().manual_seed(derived_seed(self.seed, "pictures", epoch, step))
-            # index_select copies whole pictures; indexing by a tensor goes pixel by pixel
-            pixels = self.split.images.index_select(0, index)
-            which = None if turned is None else turned[chosen]
-            inputs = self._inputs(pixels, generator, which)
-            yield inputs, self.split.labels.index_select(0, index)
+            images, labels = self.split.batch(order, rows, spec, crop=crop, generator=generator)
+            which = None if turned is None else turned[order[rows]]
+            inputs = self._inputs(images, spec, generator, which)
+            yield mixing.mixed(
+                inputs,
+                labels,
+                len(spec.classes),
+                mixup=self.augmentation.mixup,
+                cutmix=self.augmentation.cutmix,
+                generator=generator,
+            )
+
+    def spec_in(self, epoch: int) -> InputSpec:
+        """The input in an epoch: smaller in the first ones, where it grows."""
+        whole = min(self.spec.size)
+        if not self.begin_size or epoch >= self.grow_epochs:
+            return self.spec
+        side = self.begin_size + (whole - self.begin_size) * epoch / self.grow_epochs
+        side = max(round(side / SIZES_IN_STEPS_OF) * SIZES_IN_STEPS_OF, self.begin_size)
+        share = side / whole
+        size = (round(self.spec.size[0] * share), round(self.spec.size[1] * share))
+        return dataclasses.replace(self.spec, size=size, resize=round(self.spec.resize * share))
+
+    def class_weights(self) -> Tensor | None:
+        """What a picture of each class counts in the loss, (K,); None: all the same."""
+        if self.balance != "weights":
+            return None
+        return class_weights(self.split.labels, len(self.spec.classes))
 
     def sample(self, count: int, *, seed: int) -> Tensor:
         """Up to `count` pictures as inputs, drawn by `seed`, not augmented."""
         chosen = np.random.default_rng(seed).permutation(len(self.split))[:count]
+        if isinstance(self.split, FileSplit):
+            images, _ = self.split.at(chosen.tolist(), self.spec)
+            return normalised(images, self.spec)
         index = torch.from_numpy(chosen).to(self.split.labels.device)
         return to_input(self.split.images[index], self.spec)
 
-    def _order(self, epoch: int) -> Tensor:
+    def order(self, epoch: int) -> Tensor:
+        """The places of the split in the order of an epoch, int64 (N,)."""
         rng = np.random.default_rng(derived_seed(self.seed, "order", epoch))
-        return torch.from_numpy(rng.permutation(len(self.split)))
+        places = torch.from_numpy(rng.permutation(len(self.split)))
+        if self.balance != "sampling":
+            return places
+        labels = self.split.labels.cpu()[places]
+        by_class = [places[labels == label] for label in range(len(self.spec.classes))]
+        even = balanced_order(by_class, len(places))
+        return even[torch.from_numpy(rng.permutation(len(even)))]
 
     def _turned(self, epoch: int) -> Tensor | None:
         """Which pictures are mirrored in this epoch, where each is by turns: half of them, and the
@@ -92,17 +149,22 @@ class TrainingBatches:
         rng = np.random.default_rng(derived_seed(self.seed, "alternate"))
         return torch.from_numpy(rng.integers(2, size=len(self.split)) != epoch % 2)
 
-    def _inputs(self, pixels: Tensor, generator: Generator, turned: Tensor | None) -> Tensor:
-        spec, wanted = self.spec, self.augmentation
-        images = scaled(pixels, spec)
-        if tuple(images.shape[2:]) != spec.size:
-            images = augment.random_crop(images, spec.size, generator=generator)
+    def _inputs(
+        self, images: Tensor, spec: InputSpec, generator: Generator, turned: Tensor | None
+    ) -> Tensor:
+        wanted = self.augmentation
         if wanted.shift:
             images = augment.shift(images, wanted.shift, generator=generator, border=wanted.border)
         if turned is not None:
-            images = augment.turn(images, turned)
+            images = augment.turn(images, turned, ours=True)
         elif wanted.mirror:
-            images = augment.mirror(images, generator)
+            images = augment.mirror(images, generator, ours=True)
+        if wanted.trivial:
+            images = trivial.augmented(images, generator=generator)
+        if wanted.rotate:
+            images = augment.rotate(images, wanted.rotate, generator=generator)
+        if wanted.jitter or wanted.hue:
+            images = colour.jitter(images, wanted.jitter, hue=wanted.hue, generator=generator)
         if wanted.pca_noise and wanted.components is not None:
             images = augment.pca_noise(
                 images, wanted.components, sigma=wanted.pca_noise, generator=generator
@@ -110,14 +172,16 @@ class TrainingBatches:
         images = normalised(images, spec)
         if wanted.cutout:
             images = augment.cutout(images, wanted.cutout, generator=generator)
+        if wanted.erase:
+            images = augment.erase(images, wanted.erase, generator=generator)
         return images
 
 
-def in_order(split: Split, spec: InputSpec, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def in_order(split: Pictures, spec: InputSpec, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """A split as it stands, unchanged by chance: inputs (N, C, H, W) and labels (N,)."""
     for first in range(0, len(split), batch_size):
-        rows = slice(first, first + batch_size)
-        yield to_input(split.images[rows], spec), split.labels[rows]
+        images, labels = split.in_order(slice(first, first + batch_size), spec)
+        yield normalised(images, spec), labels
 
 
 def to_input(pixels: Tensor, spec: InputSpec) -> Tensor:
@@ -125,48 +189,4 @@ def to_input(pixels: Tensor, spec: InputSpec) -> Tensor:
 
     The one way for validation, test and prediction; training differs only by its augmentation.
     """
-    images = scaled(pixels, spec)
-    top = (images.shape[2] - spec.size[0]) // 2
-    left = (images.shape[3] - spec.size[1]) // 2
-    cut = images[:, :, top : top + spec.size[0], left : left + spec.size[1]]
-    return normalised(cut, spec)
-
-
-def scaled(pixels: Tensor, spec: InputSpec) -> Tensor:
-    """uint8 pictures brought to at least the input's size: float from 0 to 1 where that mixes
-    pixels, else uint8 as they were.
-    """
-    images = to_channels(pixels, spec.channels)
-    height, width = images.shape[2:]
-    if spec.placing == "pad":
-        down, right = spec.size[0] - height, spec.size[1] - width
-        if down >= 0 and right >= 0:
-            return F.pad(images, (right // 2, right - right // 2, down // 2, down - down // 2))
-    target = _resized(height, width, spec)
-    if target == (height, width):
-        return images
-    shrinks = target[0] < height
-    return F.interpolate(
-        augment.as_float(images), target, mode=spec.interpolation, antialias=shrinks
-    )
-
-
-def _resized(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
-    """The shorter side becomes `spec.resize`; neither side ends below the input's."""
-    scale = spec.resize / min(height, width)
-    sides = max(round(height * scale), spec.size[0]), max(round(width * scale), spec.size[1])
-    if max(sides) > LONGEST * min(sides):
-        raise DataError(
-            f"a picture of {height}x{width} pixels is too long and thin to be cut to "
-            f"{spec.size[0]}x{spec.size[1]}"
-        )
-    return sides
-
-
-def normalised(images: Tensor, spec: InputSpec) -> Tensor:
-    """(x - mean) / std, channel by channel, of pictures uint8 or float from 0 to 1."""
-    mean = torch.tensor(spec.mean, device=images.device).view(1, -1, 1, 1)
-    std = torch.tensor(spec.std, device=images.device).view(1, -1, 1, 1)
-    if images.dtype == torch.uint8:  # its float is a copy, so nobody's pictures are changed
-        return augment.as_float(images).sub_(mean).div_(std)
-    return (images - mean).div_(std)
+    return normalised(centre(scaled(pixels, spec), spec.size), spec)

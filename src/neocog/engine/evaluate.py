@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from neocog.data.augment import reflected
 from neocog.data.batches import in_order
-from neocog.data.dataset import InputSpec, Split
+from neocog.data.dataset import Pictures
+from neocog.data.spec import InputSpec
 from neocog.records import Predictions
 
 Network = Callable[[Tensor], Tensor]  # inputs (N, C, H, W) -> logits (N, K)
@@ -18,14 +19,15 @@ Network = Callable[[Tensor], Tensor]  # inputs (N, C, H, W) -> logits (N, K)
 @torch.inference_mode()
 def predictions(
     network: nn.Module,
-    split: Split,
+    split: Pictures,
     spec: InputSpec,
     *,
     batch_size: int = 256,
     views: str = "one",
     forward: Network | None = None,
 ) -> Predictions:
-    """The logits of every picture of a split, in order. The network's mode is put back.
+    """The logits of every picture of a split that can be read, in order. The network's mode is put
+    back.
 
     `forward` is another way through the network than calling it. `views` names what is looked at
     of each picture, see VIEWS; logits are averaged, before softmax.
@@ -34,14 +36,16 @@ def predictions(
     network.eval()
     device = next(network.parameters()).device
     try:
-        parts = [
-            seen(forward or network, images.to(device)).float().cpu()
-            for images, _ in in_order(split, spec, batch_size)
-        ]
+        parts, labels = [], []
+        for images, of_them in in_order(split, spec, batch_size):
+            if len(images):
+                parts.append(seen(forward or network, images.to(device)).float().cpu())
+                labels.append(of_them.cpu())
     finally:
         network.train(training)
     logits = torch.cat(parts) if parts else torch.empty(0, len(spec.classes))
-    return Predictions(logits=logits.numpy(), labels=split.labels.cpu().numpy())
+    whole = torch.cat(labels) if labels else torch.empty(0, dtype=torch.int64)
+    return Predictions(logits=logits.numpy(), labels=whole.numpy())
 
 
 def one_view(network: Network, images: Tensor) -> Tensor:

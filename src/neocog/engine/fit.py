@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from neocog.data.batches import TrainingBatches, derived_seed
-from neocog.data.dataset import Split
+from neocog.data.dataset import Pictures
 from neocog.engine.averaging import Lookahead, average_for
 from neocog.engine.evaluate import predictions
 from neocog.engine.hardware import Hardware
@@ -100,7 +100,7 @@ class Training:
 def fit(
     training: Training,
     batches: TrainingBatches,
-    val: Split,
+    val: Pictures,
     *,
     recipe: Recipe,
     until: float = math.inf,
@@ -112,8 +112,9 @@ def fit(
     Raises `DivergedError` at the first loss that is not finite. torch's global generator is
     set before each step, for dropout, and put back at the end.
     """
-    network, optimizer, loss_of_batch = training.network, training.optimizer, loss_of(recipe)
+    network, optimizer = training.network, training.optimizer
     device = next(network.parameters()).device
+    loss_of_batch = loss_of(recipe, batches.class_weights())
     generator_before, back = torch.get_rng_state(), ExitStack()
     try:
         passes = _in_force(hardware, network, recipe, back)
@@ -145,7 +146,7 @@ def fit(
                     training.average.after(count, network, done=done)
                 with torch.no_grad():
                     training.loss_sum = training.loss_sum + loss.detach() * len(labels)
-                    training.correct = training.correct + (logits.argmax(1) == labels).sum()
+                    training.correct = training.correct + _right(logits, labels)
                 if device.type == "cpu" or training.step % LOOK_EVERY == 0:
                     _check_finite(training, recipe, rate)
                 now = time.perf_counter()
@@ -173,6 +174,12 @@ def fit(
     finally:
         back.close()
         torch.set_rng_state(generator_before)
+
+
+def _right(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many are right; of mixed pictures, by the class of the larger share."""
+    wanted = labels if labels.ndim == 1 else labels.argmax(1)
+    return (logits.argmax(1) == wanted).sum()
 
 
 def _in_force(

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from neocog.recipe import Recipe
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]  # (logits (N, K), labels (N,)) -> mean loss
+# (logits (N, K), labels (N,) or shares of the classes (N, K)) -> mean loss
+LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 # The constant j of LeCun et al. 1998, eq. (9): the penalty of a picture that is no class at all.
 # The paper gives no value, only that it is positive. It must be small beside the penalty of a
@@ -18,14 +19,17 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]  # (logits (N, K), labels (N,)
 RUBBISH_PENALTY = 0.1
 
 
-def loss_of(recipe: Recipe) -> LossFunction:
-    """The loss that a recipe names."""
+def loss_of(recipe: Recipe, weights: Tensor | None = None) -> LossFunction:
+    """The loss that a recipe names. With `weights` (K,) a picture counts as its class does, and the
+    mean is theirs.
+    """
     if recipe.loss == "lenet5-map":
         return lenet5_map
     smoothing = recipe.label_smoothing
 
     def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        of_class = None if weights is None else weights.to(logits.device)
+        return F.cross_entropy(logits, labels, of_class, label_smoothing=smoothing)
 
     return cross_entropy
 

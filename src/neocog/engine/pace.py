@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from neocog.data.batches import TrainingBatches
-from neocog.data.dataset import Split
+from neocog.data.dataset import Pictures
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import DivergedError, Training, fit
 from neocog.engine.hardware import Hardware
@@ -50,7 +50,7 @@ class Length:
 def measure(
     network: nn.Module,
     batches: TrainingBatches,
-    looked_at: Split,
+    looked_at: Pictures,
     *,
     recipe: Recipe,
     hardware: Hardware,
@@ -58,7 +58,7 @@ def measure(
 ) -> Pace:
     """Steps of a copy of the network, for about so many seconds; nothing of the run changes."""
     twin = copy.deepcopy(network)
-    nothing = Split(looked_at.images[:0], looked_at.labels[:0])
+    nothing = looked_at.first(0)
     taken: list[float] = []
     ends = None
     longest = recipe.changed({"epochs": max(recipe.epochs, WARM_UP + LEAST)})
@@ -81,9 +81,9 @@ def measure(
 
 
 def _looking(
-    twin: nn.Module, looked_at: Split, batches: TrainingBatches, hardware: Hardware
+    twin: nn.Module, looked_at: Pictures, batches: TrainingBatches, hardware: Hardware
 ) -> float:
-    some = Split(looked_at.images[:LOOKED_AT], looked_at.labels[:LOOKED_AT])
+    some = looked_at.first(LOOKED_AT)
     taken = []
     with hardware.in_force(twin):
         way = hardware.passes(twin, batch_size=batches.batch_size).logits

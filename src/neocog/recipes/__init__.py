@@ -23,10 +23,12 @@ NAMES = (
     "fast_cifar10",
     "fast_cifar10_95",
     "fast_cifar10_96",
+    "photos",
 )
 
 # What `neocog train NETWORK DATA` takes when no recipe is named: the paper's or the book's own.
-# A network that is not here takes `quick` when its input is small and `alexnet_2012` otherwise.
+# A network that is not here takes `quick` when its input is small, `photos` for pictures in files
+# where it has batch norm, and `alexnet_2012` otherwise.
 DEFAULTS = {
     "lenet5": "lenet5_1998",
     "lenet_sigmoid": "book",

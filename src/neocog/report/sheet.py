@@ -1,29 +1,60 @@
-"""A sheet of sample pictures with their labels."""
+"""Sheets of sample pictures: with their labels, and before and after augmentation."""
 
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from neocog.data.dataset import Split
+ROWS = 10  # classes at most
 
 
-def figure(split: Split, classes: tuple[str, ...], *, seed: int = 0, columns: int = 10) -> Figure:
-    """A row for each of up to ten classes, `columns` pictures of it, drawn by `seed`."""
+def figure(
+    images: Tensor, labels: Tensor, classes: tuple[str, ...], *, seed: int = 0, columns: int = 10
+) -> Figure:
+    """A row for each of up to ten classes, `columns` pictures of it, drawn by `seed`. images uint8
+    (N, C, H, W), labels (N,).
+    """
     rng = np.random.default_rng(seed)
-    labels = split.labels.numpy()
-    shown = [c for c in range(len(classes)) if (labels == c).any()]
-    if len(shown) > 10:
-        shown = sorted(rng.permutation(shown)[:10])
+    numbers = labels.numpy()
+    shown = [c for c in range(len(classes)) if (numbers == c).any()]
+    if len(shown) > ROWS:
+        shown = sorted(rng.permutation(shown)[:ROWS])
     drawn = Figure(figsize=(columns * 0.8 + 1.4, len(shown) * 0.8), layout="constrained")
     grid = drawn.subplots(len(shown), columns, squeeze=False)
     for row, label in zip(grid, shown, strict=True):
-        chosen = rng.permutation(np.flatnonzero(labels == label))[:columns]
+        chosen = rng.permutation(np.flatnonzero(numbers == label))[:columns]
         for axes in row:
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            _bare(axes)
         for axes, index in zip(row, chosen, strict=False):
-            pixels = split.images[int(index)].movedim(0, 2).numpy()
-            axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255)
+            _picture(axes, images[int(index)])
         row[0].set_ylabel(classes[label], rotation=0, ha="right", va="center")
     return drawn
+
+
+def before_and_after(before: Tensor, after: list[Tensor], names: list[str]) -> Figure:
+    """A row of pictures as they are, and below each what became of it: uint8 or float from 0 to 1
+    (N, C, H, W), a row for each of `after` with its name.
+    """
+    columns = len(before)
+    rows = [before, *after]
+    drawn = Figure(figsize=(columns * 1.1 + 1.4, len(rows) * 1.15), layout="constrained")
+    grid = drawn.subplots(len(rows), columns, squeeze=False)
+    for row, images, name in zip(grid, rows, ["as it is", *names], strict=True):
+        for axes, image in zip(row, images, strict=True):
+            _bare(axes)
+            _picture(axes, image)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return drawn
+
+
+def _bare(axes: Axes) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _picture(axes: Axes, image: Tensor) -> None:
+    pixels = image.movedim(0, 2).numpy().squeeze()
+    top = 255 if pixels.dtype == np.uint8 else 1
+    axes.imshow(pixels if top == 255 else pixels.clip(0, 1), cmap="gray", vmin=0, vmax=top)

@@ -1,0 +1,93 @@
+"""`neocog data stats`, `manifest` and `split`: what a folder of pictures holds, and lists of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from neocog.asked import dataset_for
+from neocog.cli.output import Transfers, emit, table, tell
+from neocog.data.dataset import Dataset
+from neocog.data.manifest import manifest, split_list, write_new
+from neocog.errors import UsageError
+from neocog.looking import statistics_of
+from neocog.recipe import Recipe
+
+SHOWN = 40  # classes
+
+
+def stats(options: argparse.Namespace) -> None:
+    dataset = dataset_of(options)
+    facts = statistics_of(dataset)
+    dataset.finish()
+    if options.json:
+        emit(facts)
+        return
+    rows = [
+        [name, *(f"{n:,}" for n in counts.values())] for name, counts in facts["classes"].items()
+    ]
+    more = len(rows) - SHOWN
+    rows = rows[:SHOWN] + ([[f"... and {more:,} more", "", "", ""]] if more > 0 else [])
+    rows.append(["all", *(f"{n:,}" for n in facts["pictures"].values())])
+    print(table(["class", *facts["pictures"]], rows, right=(1, 2, 3)))
+    size = "many sizes" if facts["size"] is None else "x".join(str(side) for side in facts["size"])
+    mean = ", ".join(f"{255 * value:.2f}" for value in facts["mean"])
+    print(f"pictures    {facts['channels']} channels, {size}")
+    print(f"mean        {_numbers(facts['mean'])} from 0 to 1; {mean} from 0 to 255")
+    print(f"std         {_numbers(facts['std'])}, of {facts['looked_at']:,} training pictures")
+
+
+def write_manifest(options: argparse.Namespace) -> None:
+    dataset = dataset_of(options)
+    out = Path(options.out or f"{dataset.name}-lists")
+    files = manifest(dataset, out)
+    write_new(out, files, spared=_root(dataset))
+    if options.json:
+        emit({"folder": str(out), "files": list(files)})
+        return
+    for name, text in files.items():
+        what = "class names" if name == "classes.txt" else "pictures"
+        print(f"{out / name}: {len(text.splitlines()):,} {what}")
+    print(f"next        neocog train NETWORK {out}")
+
+
+def write_split(options: argparse.Namespace) -> None:
+    dataset = dataset_of(options)
+    out = Path(options.out or f"{dataset.name}-split.csv")
+    if out.suffix.lower() != ".csv":
+        raise UsageError(f"--out {out}: the list is written as .csv")
+    write_new(out.parent, {out.name: split_list(dataset, out.parent)}, spared=_root(dataset))
+    counts = {name: len(split) for name, split in dataset.splits.items()}
+    if options.json:
+        emit({"file": str(out), **counts})
+        return
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    print(f"{out}: {said}; no picture was moved")
+
+
+def dataset_of(options: argparse.Namespace) -> Dataset:
+    """The data set that the options name, cut as they say."""
+    changes = {
+        name: getattr(options, name)
+        for name in ("validation", "test", "seed")
+        if getattr(options, name, None) is not None
+    }
+    return dataset_for(
+        options.name,
+        Recipe().changed(changes),
+        from_dir=getattr(options, "from_dir", None),
+        skip=getattr(options, "skip", None),
+        tell=tell,
+        progress=Transfers(sys.stderr),
+    )
+
+
+def _root(dataset: Dataset) -> Path:
+    if dataset.listing is None:
+        raise UsageError(f"{dataset.name} is no folder of pictures, so there are no files to list")
+    return dataset.listing.root
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)

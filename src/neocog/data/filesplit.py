@@ -1,0 +1,227 @@
+"""A split whose pictures are files: decoded by threads when they are asked for, kept decoded."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from neocog.data import crops, geometry, threads
+from neocog.data.crops import Crop
+from neocog.data.listing import Files
+from neocog.data.pictures import content_of, pixels
+from neocog.data.spec import InputSpec
+from neocog.data.store import PixelStore, Tell, key_of
+from neocog.errors import DataError
+
+MOST_BAD = 0.01  # of a split's pictures may be unreadable
+SHOWN = 20  # of them are listed when there are more
+
+
+class Reader:
+    """Reads the pictures of a listing, by their place in it, for all of its splits."""
+
+    def __init__(
+        self, root: Path, files: Sequence[Files], *, cache_size: int | None, tell: Tell
+    ) -> None:
+        self.root, self.tell, self.cache_size = root, tell, cache_size
+        # in one order, however they were listed: so a resumed run finds what was kept
+        self.rows = sorted(
+            (path, int(size), int(time))
+            for each in files
+            for path, size, time in zip(each.paths, each.sizes, each.times, strict=True)
+        )
+        self.paths = [path for path, _, _ in self.rows]
+        self.bad: dict[int, str] = {}
+        self.lock = threading.Lock()
+        self.stores: dict[tuple[int, int], PixelStore | None] = {}
+
+    def read(self, place: int, channels: int, shorter: int) -> np.ndarray | None:
+        """uint8 (H, W, channels) of a picture; None if it cannot be read, which is said once."""
+        if place in self.bad:
+            return None
+        store = self._store(channels, shorter)
+        kept = None if store is None else store.get(place)
+        if kept is not None:
+            return kept
+        path = self.root / self.paths[place]
+        try:
+            decoded = pixels(content_of(path), channels, shorter, path)
+        except DataError as error:
+            with self.lock:
+                if place not in self.bad:
+                    self.bad[place] = str(error)
+                    self.tell(f"left out: {error}")
+            return None
+        if store is not None:
+            store.put(place, decoded)
+        return decoded
+
+    def finish(self) -> None:
+        """What was decoded so far is kept for the epochs and runs to come."""
+        for store in self.stores.values():
+            if store is not None:
+                store.finish()
+
+    def _store(self, channels: int, shorter: int) -> PixelStore | None:
+        key = (channels, shorter)
+        if key not in self.stores:
+            with self.lock:
+                if key not in self.stores:
+                    self.stores[key] = self._opened(channels, shorter)
+        return self.stores[key]
+
+    def _opened(self, channels: int, shorter: int) -> PixelStore | None:
+        if self.cache_size == 0:
+            return None
+        key = key_of([os.path.realpath(self.root), channels, shorter, self.rows])
+        return PixelStore(
+            key, len(self.rows), channels=channels, limit=self.cache_size, tell=self.tell
+        )
+
+
+class FileSplit:
+    """Pictures in files and their labels int64 (N,); the same to do with as a `Split`."""
+
+    def __init__(self, reader: Reader, files: Files, places: np.ndarray, channels: int) -> None:
+        self.reader, self.files, self.places, self.channels = reader, files, places, channels
+        self.labels = torch.from_numpy(files.labels)
+        self.size = None  # they are of many sizes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: str) -> FileSplit:
+        """Itself: pictures go to the device batch by batch."""
+        return self
+
+    def first(self, count: int) -> FileSplit:
+        return self.only(np.arange(min(count, len(self))))
+
+    def only(self, places: np.ndarray) -> FileSplit:
+        """The split of those places alone."""
+        return FileSplit(self.reader, self.files.at(places), self.places[places], self.channels)
+
+    def facts(self) -> list[tuple[str, int, int]]:
+        """Path, label and bytes of each picture: what the split is known by."""
+        files = self.files
+        return list(zip(files.paths, files.labels.tolist(), files.sizes.tolist(), strict=True))
+
+    def batch(
+        self, order: Tensor, rows: slice, spec: InputSpec, *, crop: Crop, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """uint8 (n, C, *size) and labels of the pictures in those rows of an epoch's order.
+
+        The place of one that cannot be read is taken by the next of the order that can.
+        """
+        chosen = order[rows].tolist()
+        read_one = functools.partial(self._read, spec=spec, shorter=crop.decoded)
+        read = threads.each(read_one, chosen)
+        for row, picture in enumerate(read):
+            if picture is None:
+                chosen[row], read[row] = self._next(order, rows.start + row, read_one)
+        pictures = [picture for picture in read if picture is not None]
+        made = _drawn(pictures, spec, crop, generator)
+        return made, self.labels[torch.tensor(chosen)]
+
+    def in_order(self, rows: slice, spec: InputSpec) -> tuple[Tensor, Tensor]:
+        """The same of those rows as they stand, cut from the centre; unreadable ones left out."""
+        return self.at(range(len(self))[rows], spec)
+
+    def at(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
+        """The same of any places; unreadable ones left out."""
+        read = threads.each(functools.partial(self._read, spec=spec), chosen)
+        kept = [
+            (place, picture)
+            for place, picture in zip(chosen, read, strict=True)
+            if picture is not None
+        ]
+        made = np.empty((len(kept), *spec.size, spec.channels), np.uint8)
+
+        def place(row: int) -> None:
+            whole = geometry.scaled(_as_tensor(kept[row][1]), spec)
+            _put(made, row, geometry.centre(whole, spec.size))
+
+        threads.each(place, range(len(kept)))
+        labels = self.labels[torch.tensor([place for place, _ in kept], dtype=torch.int64)]
+        return torch.from_numpy(made).movedim(3, 1), labels
+
+    def _read(self, row: int, *, spec: InputSpec, shorter: int = 0) -> np.ndarray | None:
+        shorter = (shorter or spec.resize) if spec.placing == "resize" else 0
+        channels = 1 if spec.channels == 1 else 3
+        picture = self.reader.read(int(self.places[row]), channels, shorter)
+        if picture is None:
+            self._check_bad()
+        return picture
+
+    def _next(
+        self, order: Tensor, row: int, read: Callable[[int], np.ndarray | None]
+    ) -> tuple[int, np.ndarray]:
+        for step in range(1, len(order)):
+            place = int(order[(row + step) % len(order)])
+            picture = read(place)
+            if picture is not None:
+                return place, picture
+        raise DataError(f"{self.reader.root}: none of its pictures can be read")
+
+    def _check_bad(self) -> None:
+        mine = set(self.places.tolist())
+        bad = [why for place, why in list(self.reader.bad.items()) if place in mine]
+        if len(bad) > max(1, MOST_BAD * len(self)):
+            more = f"\n  ... and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
+            lines = "".join(f"\n  - {why}" for why in bad[:SHOWN])
+            raise DataError(
+                f"{self.reader.root}: {len(bad):,} of {len(self):,} pictures cannot be read, more "
+                f"than {MOST_BAD:.0%}:{lines}{more}\n`neocog data doctor` finds them all"
+            )
+
+
+def _drawn(
+    pictures: Sequence[np.ndarray], spec: InputSpec, crop: Crop, generator: Generator
+) -> Tensor:
+    """Pictures of any size cut at random to the input's: uint8 (N, C, *size), channels last."""
+    made = np.empty((len(pictures), *spec.size, spec.channels), np.uint8)
+    if crop.area:
+        sizes = torch.tensor([picture.shape[:2] for picture in pictures])
+        boxes = crops.area_boxes(sizes, crop.area, crop.aspect, generator).tolist()
+
+        def place(row: int) -> None:
+            top, left, height, width = boxes[row]
+            piece = pictures[row][top : top + height, left : left + width]
+            whole = _as_tensor(piece)
+            if whole.shape[2:] != spec.size:
+                whole = geometry.resized(whole, spec.size, spec.interpolation)
+            _put(made, row, whole)
+    else:
+        draws = torch.rand(len(pictures), 2, generator=generator, dtype=torch.float64).tolist()
+
+        def place(row: int) -> None:
+            whole = geometry.scaled(_as_tensor(pictures[row]), spec)
+            room = whole.shape[2] - spec.size[0], whole.shape[3] - spec.size[1]
+            top, left = (
+                int(draw * (most + 1)) for draw, most in zip(draws[row], room, strict=True)
+            )
+            _put(made, row, whole[:, :, top : top + spec.size[0], left : left + spec.size[1]])
+
+    threads.each(place, range(len(pictures)))
+    return torch.from_numpy(made).movedim(3, 1)
+
+
+def _as_tensor(picture: np.ndarray) -> Tensor:
+    """uint8 (H, W, C) as (1, C, H, W), channels last; nobody writes to it."""
+    picture = np.ascontiguousarray(picture)
+    if not picture.flags.writeable:  # torch warns of such
+        picture = picture.copy()
+    # in this order torch sees that it is channels last, and leaves it so
+    return torch.from_numpy(picture).unsqueeze(0).permute(0, 3, 1, 2)
+
+
+def _put(made: np.ndarray, row: int, image: Tensor) -> None:
+    """By numpy: a copy of torch's would be shared out to threads of its own."""
+    made[row] = image[0].movedim(0, 2).numpy()

@@ -1,0 +1,96 @@
+"""Pictures in files as a run recorded them: the splits that were made are never made again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neocog.data.dataset import Dataset
+from neocog.data.filesplit import FileSplit
+from neocog.data.listing import SHOWN, Files, Listing
+from neocog.data.loading import of_files
+from neocog.errors import DataError
+
+Row = tuple[str, str, str, int]  # split, class, path, bytes
+HEAD = ("split", "class", "path", "bytes")
+NAMES = {"train": "train", "validation": "val", "test": "test"}
+
+
+def record(dataset: Dataset) -> list[Row]:
+    """Which pictures are in which split, of which class."""
+    return [
+        (name, dataset.classes[label], path, size)
+        for name, split in dataset.splits.items()
+        if isinstance(split, FileSplit)
+        for path, label, size in split.facts()
+    ]
+
+
+def to_csv(rows: Sequence[Row]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([HEAD, *rows])
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def from_csv(content: bytes) -> list[Row]:
+    """What `to_csv` was given. Raises `ValueError` for anything else."""
+    head, *rows = csv.reader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
+    if tuple(head) != HEAD:
+        raise ValueError(f"its columns are {head}")
+    return [(split, name, file, int(size)) for split, name, file, size in rows]
+
+
+def from_record(
+    rows: Sequence[Row],
+    root: Path,
+    facts: Mapping[str, Any],
+    *,
+    cache_size: int | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Dataset:
+    """The data set of a run, from where its pictures are now. `facts` are those of recipe.json.
+
+    Raises `DataError` where pictures are gone or have changed; others that came are not looked at.
+    """
+    classes = tuple(facts["classes"])
+    number = {name: label for label, name in enumerate(classes)}
+    found: dict[str, list[tuple[str, int, int, int]]] = {name: [] for name in NAMES.values()}
+    changed = []
+    for split, name, path, size in rows:
+        try:
+            now = os.stat(os.path.join(root, path))  # noqa: PTH116, PTH118 - many of them
+        except OSError as error:
+            changed.append(f"{path}: {error.strerror}")
+            continue
+        if now.st_size != size:
+            changed.append(f"{path}: {now.st_size:,} bytes, {size:,} then")
+        found[NAMES[split]].append((path, number[name], now.st_size, now.st_mtime_ns))
+    if changed:
+        lines = "".join(f"\n  - {line}" for line in changed[:SHOWN])
+        raise DataError(
+            f"{root}: {len(changed):,} of the run's {len(rows):,} pictures are gone or have "
+            f"changed since it began:{lines}\nPut them back, or say with --from where they are now"
+        )
+    splits = {name: _files(each) for name, each in found.items()}
+    listing = Listing(root, str(facts["layout"]), classes, splits, ())
+    return of_files(
+        listing,
+        splits,
+        name=facts["name"],
+        validation=facts["validation"],
+        seed=facts["seed"],
+        mirrors=bool(facts["mirrors"]),
+        cache_size=cache_size,
+        tell=tell,
+    )
+
+
+def _files(rows: Sequence[tuple[str, int, int, int]]) -> Files:
+    columns = [np.array([row[i] for row in rows], dtype=np.int64) for i in (1, 2, 3)]
+    return Files([row[0] for row in rows], *columns)

@@ -1,0 +1,296 @@
+"""Decoded pictures kept on disk, so that the second epoch decodes nothing.
+
+Pictures of a listing lie in segments, in the cache folder:
+
+    pixels/<key>/<id>.pixels       uint8 (H, W, C), one picture after the other
+    pixels/<key>/<id>.index.npy    a row a picture of the listing: offset (-1: not here), H, W
+
+The key is a digest of the file list, sizes, times and the way of decoding: of a folder in which a
+picture changed, nothing old is taken. A process writes a segment of its own under a hidden name and
+gives it its index last, by a rename: what was killed or torn has no index, and is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from neocog.data.cache import cache_dir
+
+VERSION = 1  # of the way pictures are decoded; another one makes another key
+LARGEST = 20 * 2**30  # bytes of all stores together, unless it is said otherwise
+SPARED = 0.5  # of the free disk at most
+LOOK_EVERY = 64 * 2**20  # bytes written between looks at what all stores take, at most
+LET_GO = 256 * 2**20  # bytes read before mapped pages are given back: they count as our memory
+NOT_HERE = np.array([[-1, 0, 0]], dtype=np.int64)
+ABANDONED = 24 * 3600  # seconds
+
+Tell = Callable[[str], None]
+
+
+def key_of(facts: object) -> str:
+    """A store's name from all that its pixels follow from, as JSON values."""
+    return hashlib.sha256(json.dumps([VERSION, facts]).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class _Segment:
+    """A finished part of a store."""
+
+    def __init__(self, pixels: Path, index: np.ndarray, channels: int) -> None:
+        self.index = index
+        with pixels.open("rb") as file:
+            self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        ends = index[:, 0] + index[:, 1] * index[:, 2] * channels
+        if len(index) and int(ends.max()) > len(self.mapped):
+            raise ValueError("shorter than its index says")
+
+
+class PixelStore:
+    """uint8 pictures by their place in a listing. Any thread may call; nothing here raises for a
+    full or read-only disk: then pictures are decoded again.
+    """
+
+    def __init__(self, key: str, count: int, *, channels: int, limit: int | None, tell: Tell):
+        self.folder, self.count, self.channels = cache_dir() / "pixels" / key, count, channels
+        self.tell, self.full, self.lock = tell, False, threading.Lock()
+        self.segments: list[_Segment] = []
+        self.where = np.full(count, -1, dtype=np.int32)  # the segment of each picture
+        self.part: _Part | None = None
+        self.limit = self.step = 0
+        self.read = self.unlooked = 0
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            os.utime(self.folder)  # it was used now: others go first where room is needed
+            _sweep(self.folder.parent)
+            free = shutil.disk_usage(self.folder).free
+            self.limit = min(LARGEST, int(SPARED * free)) if limit is None else limit
+        except OSError as error:
+            self._stop(f"decoded pictures are not kept: {self.folder}: {error.strerror}")
+            return
+        self.step = max(min(LOOK_EVERY, self.limit // 16), 1)
+        for index in sorted(self.folder.glob("*.index.npy")):
+            self._take(index)
+
+    def __len__(self) -> int:
+        """How many pictures are in it."""
+        return int((self.where >= 0).sum())
+
+    def get(self, place: int) -> np.ndarray | None:
+        """uint8 (H, W, C), not to be written to; None if it is not here."""
+        number = int(self.where[place])
+        if number < 0:
+            return None
+        if number == len(self.segments):
+            return self.part.get(place, self.channels) if self.part else None
+        segment = self.segments[number]
+        offset, height, width = (int(n) for n in segment.index[place])
+        size = height * width * self.channels
+        self._let_go(size)
+        flat = np.frombuffer(segment.mapped, np.uint8, size, offset)
+        return flat.reshape(height, width, self.channels)
+
+    def put(self, place: int, pixels: np.ndarray) -> None:
+        """Keep a picture, if there is room."""
+        if self.full or self.where[place] >= 0:
+            return
+        with self.lock:
+            if self.full or self.where[place] >= 0:
+                return
+            try:
+                if self.part is None:
+                    self.part = _Part(self.folder, self.count)
+                self.unlooked += pixels.nbytes
+                if self.part.size == 0 or self.unlooked >= self.step:
+                    self.unlooked = 0
+                    if not self._has_room(pixels.nbytes):
+                        self._stop(
+                            "the cache of decoded pictures is full: the rest is decoded in "
+                            "every epoch (--cache-size)"
+                        )
+                        return
+                self.part.put(place, pixels)
+            except OSError as error:
+                self._stop(f"decoded pictures are not kept: {error.strerror}")
+                self._drop()
+                return
+            self.where[place] = len(self.segments)
+
+    def finish(self) -> None:
+        """Make what was put so far last: for the epochs and runs to come."""
+        with self.lock:
+            part, self.part = self.part, None
+            if part is None:
+                return
+            self.where[self.where == len(self.segments)] = -1
+            try:
+                index = part.finish()
+            except OSError as error:
+                self._stop(f"decoded pictures are not kept: {error.strerror}")
+                part.drop()
+                return
+            self._take(index)
+
+    def _take(self, index: Path) -> None:
+        """A finished segment, its pictures where none are known yet; a broken one is removed."""
+        pixels = index.with_name(index.name.replace(".index.npy", ".pixels"))
+        try:
+            rows = np.load(index, allow_pickle=False)
+            if rows.shape != (self.count, 3) or rows.dtype != np.int64:
+                raise ValueError("not an index of this listing")
+            segment = _Segment(pixels, np.where(rows[:, :1] < 0, NOT_HERE, rows), self.channels)
+        except (OSError, ValueError, EOFError):
+            for path in (index, pixels):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            return
+        self.where[(segment.index[:, 0] >= 0) & (self.where < 0)] = len(self.segments)
+        self.segments.append(segment)
+
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes fit; stores that nobody used for longest make room."""
+        root = self.folder.parent
+        taken = {folder: _bytes_in(folder) for folder in _folders(root)}
+        for folder in sorted(taken, key=_used):
+            if sum(taken.values()) + self.step <= self.limit:
+                break
+            if folder != self.folder:
+                shutil.rmtree(folder, ignore_errors=True)
+                taken[folder] = _bytes_in(folder)
+        return sum(taken.values()) + size <= self.limit
+
+    def _let_go(self, size: int) -> None:
+        self.read += size
+        if self.read < LET_GO:
+            return
+        self.read = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for segment in self.segments:
+                segment.mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _stop(self, why: str) -> None:
+        if not self.full:
+            self.full = True
+            self.tell(why)
+
+    def _drop(self) -> None:
+        if self.part:
+            self.where[self.where == len(self.segments)] = -1
+            self.part.drop()
+            self.part = None
+
+
+class _Part:
+    """A segment that is being written; its name says by whom."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        name = f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}.part"
+        self.path, self.size = folder / name, 0
+        self.index = np.full((count, 3), -1, dtype=np.int64)
+        self.file: IO[bytes] = self.path.open("w+b", buffering=0)
+        self.lock = threading.Lock()
+
+    def __del__(self) -> None:
+        self.drop()
+
+    def put(self, place: int, pixels: np.ndarray) -> None:
+        with self.lock:
+            self.file.seek(self.size)
+            content = memoryview(np.ascontiguousarray(pixels).data).cast("B")
+            done = 0
+            while done < len(content):
+                done += self.file.write(content[done:]) or 0
+            self.index[place] = self.size, *pixels.shape[:2]
+            self.size += len(content)
+
+    def get(self, place: int, channels: int) -> np.ndarray | None:
+        offset, height, width = (int(n) for n in self.index[place])
+        with self.lock:
+            self.file.seek(offset)
+            content = self.file.read(height * width * channels)
+        if len(content) != height * width * channels:
+            return None
+        return np.frombuffer(content, np.uint8).reshape(height, width, channels)
+
+    def finish(self) -> Path:
+        """Its index, written last."""
+        os.fsync(self.file.fileno())
+        self.file.close()
+        name = uuid.uuid4().hex[:16]
+        pixels = self.path.with_name(f"{name}.pixels")
+        self.path.replace(pixels)
+        aside = self.path.with_suffix(".npy.part")
+        with aside.open("wb") as file:
+            np.save(file, self.index)
+            file.flush()
+            os.fsync(file.fileno())
+        index = self.path.with_name(f"{name}.index.npy")
+        aside.replace(index)
+        return index
+
+    def drop(self) -> None:
+        with contextlib.suppress(OSError):
+            self.file.close()
+        for path in (self.path, self.path.with_suffix(".npy.part")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        yield from (path for path in root.iterdir() if path.is_dir())
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size
+    return total
+
+
+def _used(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _sweep(root: Path) -> None:
+    """Remove what processes that are gone left unfinished."""
+    here = socket.gethostname()
+    for path in [*root.glob("*/.*.part"), *root.glob("*/*.pixels")]:
+        with contextlib.suppress(OSError, ValueError):
+            old = time.time() - path.stat().st_mtime > ABANDONED
+            if path.suffix == ".pixels":
+                gone = old and not path.with_name(f"{path.stem}.index.npy").exists()
+            else:
+                host, pid, _ = path.name[1:].rsplit("-", 2)
+                gone = old or (host == here and not _runs(int(pid)))
+            if gone:
+                path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    if os.name == "nt":  # os.kill would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,169 @@
+"""Decoded pictures on disk: what is kept, what is not believed, and who makes room."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neocog.data import store as module
+from neocog.data.cache import cache_dir
+from neocog.data.store import PixelStore, key_of
+
+
+def opened(
+    key: str = "k", count: int = 6, *, limit: int | None = None, told: list[str] | None = None
+) -> PixelStore:
+    lines = [] if told is None else told
+    return PixelStore(key, count, channels=3, limit=limit, tell=lines.append)
+
+
+def picture(number: int, side: int = 4) -> np.ndarray:
+    return np.full((side + number, side, 3), number, np.uint8)
+
+
+def test_what_was_put_is_there_before_and_after_it_is_finished_and_in_the_next_run() -> None:
+    first = opened()
+    for place in (4, 0, 2):
+        first.put(place, picture(place))
+    for again in (lambda: first, lambda: first, opened):
+        each = again()
+        assert len(each) == 3
+        for place in (0, 2, 4):
+            got = each.get(place)
+            assert got is not None
+            assert np.array_equal(got, picture(place))
+        assert each.get(1) is None
+        first.finish()
+    assert not list(cache_dir().rglob("*.part"))
+
+
+def test_a_later_run_adds_what_is_missing_as_a_segment_of_its_own() -> None:
+    first = opened()
+    first.put(0, picture(0))
+    first.finish()
+    second = opened()
+    second.put(0, picture(5))  # known already: not put again
+    second.put(1, picture(1))
+    second.finish()
+    third = opened()
+    assert len(third) == 2
+    got = third.get(0)
+    assert got is not None
+    assert np.array_equal(got, picture(0))
+
+
+def test_two_runs_at_once_do_not_disturb_each_other() -> None:
+    one, two = opened(), opened()
+    one.put(0, picture(0))
+    two.put(0, picture(0))
+    two.put(1, picture(1))
+    one.finish()
+    two.finish()
+    assert len(opened()) == 2
+
+
+def test_many_threads_put_and_get() -> None:
+    store = opened(count=400)
+
+    def work(begin: int) -> None:
+        for place in range(begin, 400, 3):
+            store.put(place, picture(place % 7))
+            got = store.get(place)
+            assert got is not None
+            assert np.array_equal(got, picture(place % 7))
+
+    threads = [threading.Thread(target=work, args=(begin % 3,)) for begin in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.finish()
+    again = opened(count=400)
+    assert len(again) == 400
+    assert all(np.array_equal(again.get(p), picture(p % 7)) for p in range(400))
+
+
+def test_what_a_killed_process_left_is_not_believed_and_goes_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed = opened()
+    killed.put(0, picture(0))
+    part = next(cache_dir().rglob("*.part"))
+    assert str(os.getpid()) in part.name
+    monkeypatch.setattr(module, "_runs", lambda pid: False)
+    assert len(opened()) == 0
+    assert not part.exists()
+    killed._drop()
+
+
+@pytest.mark.parametrize("what", ["pixels", "index"])
+def test_a_torn_segment_is_not_believed(what: str) -> None:
+    store = opened()
+    store.put(3, picture(3))
+    store.finish()
+    path = next(cache_dir().rglob("*.pixels" if what == "pixels" else "*.index.npy"))
+    path.write_bytes(path.read_bytes()[:40])
+    again = opened()
+    assert len(again) == 0
+    again.put(3, picture(3))
+    again.finish()
+    assert len(opened()) == 1
+
+
+def test_the_limit_is_kept_and_old_stores_make_room() -> None:
+    size = picture(0).nbytes
+    old = opened("old", 3, limit=10**9)
+    old.put(0, picture(0))
+    old.finish()
+    os.utime(cache_dir() / "pixels" / "old", (1, 1))
+    told: list[str] = []
+    new = opened("new", 100, limit=20 * size, told=told)
+    for place in range(100):
+        new.put(place, picture(0))
+    assert not (cache_dir() / "pixels" / "old").exists()
+    new.finish()
+    held = sum(path.stat().st_size for path in cache_dir().rglob("*.pixels"))
+    assert held <= 20 * size + size
+    assert 0 < len(new) < 100
+    assert len(told) == 1
+    assert "--cache-size" in told[0]
+
+
+def test_a_full_disk_is_said_once_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    store = opened(told=told)
+
+    def full(part: object, place: int, pixels: np.ndarray) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.put(0, picture(0))
+    monkeypatch.setattr(module._Part, "put", full)
+    store.put(1, picture(1))
+    store.put(2, picture(2))
+    store.finish()
+    assert told == ["decoded pictures are not kept: No space left on device"]
+    assert store.get(0) is None
+    assert not list(cache_dir().rglob("*.part"))
+
+
+def test_a_cache_that_cannot_be_written_to_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NEOCOG_CACHE", str(tmp_path / "file"))
+    told: list[str] = []
+    store = opened(told=told)
+    store.put(0, picture(0))
+    store.finish()
+    assert store.get(0) is None
+    assert len(told) == 1
+
+
+def test_every_fact_makes_another_key() -> None:
+    facts = [["/a", [3, 160], [["x.jpg"], [10], [5]]], ["/a", [3, 160], [["x.jpg"], [10], [6]]]]
+    facts += [["/a", [3, 224], [["x.jpg"], [10], [5]]], ["/a", [1, 160], [["x.jpg"], [10], [5]]]]
+    assert len({key_of(each) for each in facts}) == 4
