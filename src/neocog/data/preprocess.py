@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neocog.data import augment, threads
+from neocog.data import augment
 from neocog.data.dataset import Dataset, Pictures, Split
 from neocog.data.spec import InputSpec, packed, to_channels
 from neocog.errors import UsageError
@@ -16,6 +16,7 @@ from neocog.errors import UsageError
 MOST_RESIZE = 8  # times the input: what is larger is a slip of the hand, and fills the memory
 CAFFE_BGR = (104 / 255, 117 / 255, 123 / 255)  # the mean of ImageNet as Caffe subtracts it
 LOOKED_AT = 10_000  # training pictures, at most, that a mean is computed from where they are files
+IN_CACHE = 1 << 20  # values that are worked on at a time
 TOLD = 1000  # pictures: decoding more takes a while
 AT_ONCE = 100
 
@@ -36,25 +37,17 @@ def normalised(images: Tensor, spec: InputSpec) -> Tensor:
 
 def _in_rows(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """`_standardised` of pictures that lie channels last: three values a pixel would be three steps
-    of a loop, a row is one of hundreds. Picture by picture, so that it stays in the cache.
+    of a loop, a row is one of hundreds. A few pictures at a time, so that they stay in the cache.
     """
     n, channels, height, width = images.shape
     made = torch.empty(images.shape, memory_format=torch.channels_last)
-    less, by = (
-        x.expand(channels, height, width).movedim(0, 2).reshape(height, -1).numpy()
-        for x in (mean, std)
-    )
-    rows, into = (x.movedim(1, 3).view(n, height, -1).numpy() for x in (images, made))
-    whole = np.float32(255)
-
-    def do(place: int) -> None:
-        one = into[place]
-        one[:] = rows[place]
-        np.divide(one, whole, out=one)
-        np.subtract(one, less, out=one)
-        np.divide(one, by, out=one)
-
-    threads.each(do, range(n))
+    less, by = (x.expand(channels, height, width).movedim(0, 2) for x in (mean, std))
+    less, by = less.reshape(height, -1), by.reshape(height, -1)
+    rows, into = (x.movedim(1, 3).view(n, height, -1) for x in (images, made))
+    some = max(IN_CACHE // less.numel(), 1)
+    for part, place in zip(rows.split(some), into.split(some), strict=True):
+        place.copy_(part)
+        place.div_(255).sub_(less).div_(by)
     return made
 
 

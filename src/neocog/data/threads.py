@@ -1,24 +1,26 @@
 """Work on single pictures, shared out to a few threads that stay.
 
-What they call lets go of Python's lock: decoders, numpy, and operators of torch on a picture small
-enough that torch does not share it out to threads of its own.
+What they call lets go of Python's lock: decoders, numpy, torch.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
+
+import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
-    """`do` of each, in as many threads as there are processors, this one among them; in order."""
+    """`do` of each, in as many threads as there are processors; in order."""
     answers: list[R | None] = [None] * len(what)
     places = iter(range(len(what)))  # whoever is done takes the next
 
@@ -28,12 +30,9 @@ def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
 
     with warnings.catch_warnings():  # here: in the threads it would be no one's own
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-        others = [_pool().submit(share) for _ in range(min(count(), len(what)) - 1)]
-        try:
-            share()
-        finally:
-            for other in others:
-                other.result()
+        parts = [_pool().submit(share) for _ in range(min(count(), len(what)))]
+        for part in parts:
+            part.result()
     return cast(list[R], answers)
 
 
@@ -44,4 +43,19 @@ def count() -> int:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count(), thread_name_prefix="neocog-pictures")
+    """The threads, in each of which torch works alone: shared out further, a single picture would
+    take twice as long.
+    """
+    made = ThreadPoolExecutor(
+        count(),
+        thread_name_prefix="neocog-pictures",
+        initializer=torch.set_num_threads,
+        initargs=(1,),
+    )
+    # torch remembers the last number set anywhere for threads to come: it is put back once all of
+    # these have begun, which they do together
+    before, begun = torch.get_num_threads(), threading.Barrier(count())
+    for started in [made.submit(begun.wait) for _ in range(count())]:
+        started.result()
+    torch.set_num_threads(before)
+    return made
