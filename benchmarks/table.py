@@ -45,11 +45,22 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def fastest() -> list[dict[str, Any]]:
-    """The newest run of `neocog bench` in which networks were trained; then one held to AVX2."""
+    """The newest whole run of `neocog bench`, and those since of some of its networks alone, which
+    it does not hide; then the same held to AVX2.
+    """
     runs = [result for result in everything() if "benchmark" in result and not result["quick"]]
-    runs.sort(key=lambda run: str(run["started"]))
-    trained = {run["avx2"]: run for run in runs if tables.training(run)}
-    return [trained[avx2] for avx2 in (False, True) if avx2 in trained]
+    runs = sorted(filter(tables.training, runs), key=lambda run: str(run["started"]))
+    found: list[dict[str, Any]] = []
+    for avx2 in (False, True):
+        same = [run for run in runs if run["avx2"] == avx2]
+        most = max((_networks(run) for run in same), default=0)
+        whole = max((at for at, run in enumerate(same) if _networks(run) == most), default=0)
+        found += same[whole:]
+    return found
+
+
+def _networks(run: dict[str, Any]) -> int:
+    return len({row["network"] for row in run["rows"] if row["section"] == "train"})
 
 
 def speed(runs: list[dict[str, Any]]) -> str:
