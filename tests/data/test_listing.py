@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import sys
 import unicodedata
 from pathlib import Path
@@ -229,15 +230,22 @@ def test_names_in_any_script(root: Path, name: str) -> None:
 # -- what is a picture
 
 
+BY_HAND = {  # headers of 32x32 pictures in RGB, not compressed
+    "PSD": b"8BPS" + struct.pack(">H6xHIIHHIIIH", 1, 3, 32, 32, 8, 3, 0, 0, 0, 0),
+    "SUN": struct.pack(">8I", 0x59A66A95, 32, 32, 24, 3 * 32 * 32, 1, 0, 0),
+}
+
+
 @pytest.mark.parametrize("form", [kind for kind in pictures.KINDS if kind != "TGA"])
 def test_content_counts_and_not_the_suffix(root: Path, form: str) -> None:
     Image.init()
-    if form not in Image.SAVE:
-        pytest.skip("Pillow does not write it")
     put(root, "a/1.png", "b/1.png")
     image = Image.new("RGB", (32, 32), (90, 60, 30))
     try:
-        image.save(root / "a" / "photo.txt", format=form)
+        if form in BY_HAND:  # Pillow reads it and does not write it
+            (root / "a" / "photo.txt").write_bytes(BY_HAND[form] + bytes(3 * 32 * 32))
+        else:
+            image.save(root / "a" / "photo.txt", format=form)
     except (OSError, KeyError):
         pytest.skip("this Pillow was built without it")
     assert "a/photo.txt" in listed(root).splits["all"].paths
