@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from neocog.asked import dataset_for
-from neocog.cli.output import Transfers, emit, table, tell
+from neocog.cli.output import Transfers, emit, program, table, tell
 from neocog.data.dataset import Dataset
 from neocog.data.manifest import manifest, split_list, write_new
 from neocog.errors import UsageError
@@ -49,7 +50,7 @@ def write_manifest(options: argparse.Namespace) -> None:
     for name, text in files.items():
         what = "class names" if name == "classes.txt" else "pictures"
         print(f"{out / name}: {len(text.splitlines()):,} {what}")
-    print(f"next        neocog train NETWORK {out}")
+    print(f"next        {program()} train NETWORK {shlex.quote(str(out))}")
 
 
 def write_split(options: argparse.Namespace) -> None:

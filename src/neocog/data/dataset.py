@@ -133,14 +133,9 @@ class Dataset:
             self.train.reader.finish()
 
 
-def class_counts(labels: Tensor, classes: int) -> Tensor:
-    """How many pictures there are of each class, int64 (K,)."""
-    return torch.bincount(labels.cpu(), minlength=classes)
-
-
 def class_weights(labels: Tensor, classes: int) -> Tensor:
     """What each class counts so that all count alike: N / (K * its pictures), (K,)."""
-    counts = class_counts(labels, classes)
+    counts = torch.bincount(labels.cpu(), minlength=classes)
     return len(labels) / (int((counts > 0).sum()) * counts.clamp(min=1).float())
 
 

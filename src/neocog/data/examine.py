@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import threading
 import warnings
 from collections import deque
@@ -23,6 +22,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from neocog.data import pictures
 from neocog.data.listing import Listing
+from neocog.data.threads import count as processors
 from neocog.errors import DataError
 
 SIDE = 32  # of the small copies, pixels
@@ -64,7 +64,7 @@ def examined(listing: Listing, *, threads: int | None = None) -> Iterator[Facts]
             files.paths, files.labels.tolist(), files.sizes.tolist(), strict=True
         )
     )
-    workers = threads or _processors()
+    workers = threads or processors()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="examine")
     waiting: deque[Future[Facts]] = deque()
     try:
@@ -289,9 +289,3 @@ def _lacks_end(content: bytes) -> bool:
 def _reason(error: Exception, path: Path) -> str:
     said = str(error).removeprefix(f"{path}: ").removeprefix("the picture cannot be read: ")
     return said.strip() or type(error).__name__
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(len(os.sched_getaffinity(0)), 1)
-    return os.cpu_count() or 1
