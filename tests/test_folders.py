@@ -21,6 +21,7 @@ from neocog.asked import is_path, recipe_for
 from neocog.cli.main import main
 from neocog.data.dataset import class_weights
 from neocog.data.loading import load_folder
+from neocog.data.packing import pack
 from neocog.data.preprocess import input_spec
 from neocog.engine.evaluate import predictions
 from neocog.engine.losses import loss_of
@@ -94,6 +95,32 @@ def test_stopped_in_mid_epoch_it_goes_on_to_the_same_weights(folder: Path, tmp_p
         resumed = api.resume(tmp_path / "part", watcher=Silent())
     finally:
         (folder / "red" / "new.jpg").unlink()
+    for name, weights in whole.network().state_dict().items():
+        assert torch.equal(weights, resumed.network().state_dict()[name]), name
+
+
+def test_a_run_on_shards_goes_on_to_the_same_weights_wherever_they_are(
+    folder: Path, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    pack(load_folder(folder, validation=0.2, test=0.1), here, shard_size=15_000)
+    whole = api.train(
+        "lenet_relu", str(here), recipe=RECIPE, out=tmp_path / "whole", watcher=Silent()
+    )
+    assert (whole.path / "pictures.csv").read_text().count("train-000001.tar/") > 5
+    dataset = load_folder(here, cache_size=0)
+    network = create("lenet_relu", num_classes=3, in_channels=3, seed=4)
+    job = training.begin(network, dataset, recipe=RECIPE, out=tmp_path / "part")
+    facts = training.run(job)
+    for fact in facts:
+        if isinstance(fact, Step) and (fact.epoch, fact.step) == (1, 3):
+            break
+    facts.close()
+    training._save(job)
+    here.rename(there)
+    with pytest.raises(DataError, match="no such"):
+        api.resume(tmp_path / "part", watcher=Silent())
+    resumed = api.resume(tmp_path / "part", from_dir=there, watcher=Silent())
     for name, weights in whole.network().state_dict().items():
         assert torch.equal(weights, resumed.network().state_dict()[name]), name
 

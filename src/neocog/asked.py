@@ -143,9 +143,10 @@ def about_listing(dataset: Dataset) -> list[str]:
     listing = dataset.listing
     if listing is None:
         return []
+    what = f", {len(listing.shards.sources):,} shards" if listing.shards else ""
     lines = [f"folder   {line}" for line in (*listing.left_out(), *listing.remarks)]
     cut = "" if "train" in listing.splits else ", cut by chance of the seed"
-    return [*lines, f"folder   {listing.root}: {len(listing.classes):,} classes{cut}"]
+    return [*lines, f"folder   {listing.place}: {len(listing.classes):,} classes{what}{cut}"]
 
 
 def _is_damage(name: str, from_dir: str | Path | None) -> bool:

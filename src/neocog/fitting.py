@@ -50,6 +50,11 @@ def fitted_spec(network: nn.Module, dataset: Dataset, recipe: Recipe) -> InputSp
         taken = (channels, height, width)  # its own size needs no trying, which imports compilers
         if taken != made.input and not cost.takes(network, taken):
             raise UsageError(_does_not_take(network, (channels, height, width)))
+    if recipe.balance == "sampling" and dataset.listing and dataset.listing.shards:
+        raise UsageError(
+            "recipe field balance: sampling shows some pictures again and again, and those in "
+            "shards come in the order of these; use balance=weights"
+        )
     _check_growth(network, channels, (height, width), recipe)
     if recipe.shift >= min(height, width):
         raise UsageError(

@@ -124,7 +124,7 @@ def resume(
     state = folder.state()
     network = folder.new_network() if network is None else network
     if dataset is None and facts.get("layout"):
-        place = Path(from_dir or facts["from"])
+        place = str(from_dir or facts["from"])
         dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
     elif dataset is None:
         dataset = load(

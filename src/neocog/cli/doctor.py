@@ -9,25 +9,21 @@ import shlex
 import shutil
 import sys
 import textwrap
-import time
 import uuid
 from pathlib import Path
-from typing import IO
 
-from neocog.cli.output import emit, program, tell
+from neocog.cli.output import Counting, emit, program, tell
 from neocog.data.doctor import Checkup, diagnosed
 from neocog.data.examine import Facts, examined
 from neocog.data.kinds import KINDS, PROBLEM
 from neocog.data.listing import Listing, listed
 from neocog.data.skips import HEADER
 from neocog.errors import DataError, UsageError
-from neocog.progress import duration
 from neocog.report.doctor_page import MARK, page, printable
 
 EXAMPLES = 3  # of a problem; of a note one
 INDENT = 9  # below the severity
 SAID = 160  # letters of an example
-LIVE, PLAIN = 0.2, 5.0  # seconds between two lines of progress: on a terminal, elsewhere
 
 
 def doctor(options: argparse.Namespace) -> None:
@@ -38,6 +34,10 @@ def doctor(options: argparse.Namespace) -> None:
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"--threads: {options.threads} was given; it takes 1 or more")
     listing = _listing(options)
+    if listing.shards:
+        raise UsageError(
+            f"{listing.place}: shards; the doctor reads folders. Examine the one to be packed"
+        )
     found = diagnosed(listing, _facts(listing, options.threads))
     if skip:
         _write("--skip", skip, found.skip_list())
@@ -50,7 +50,7 @@ def doctor(options: argparse.Namespace) -> None:
     if not found.sound:
         sys.stdout.flush()
         count = sum(each.severity == PROBLEM for each in found.problems)
-        raise DataError(f"{listing.root}: {_count(count, 'problem')}")
+        raise DataError(f"{listing.place}: {_count(count, 'problem')}")
 
 
 def _listing(options: argparse.Namespace) -> Listing:
@@ -75,7 +75,7 @@ def _no_data_set(error: DataError) -> dict[str, str]:
 
 
 def _facts(listing: Listing, threads: int | None) -> list[Facts]:
-    facts, line = [], _Line(sys.stderr, len(listing))
+    facts, line = [], Counting(sys.stderr, len(listing), "examined")
     try:
         for each in examined(listing, threads=threads):
             facts.append(each)
@@ -83,29 +83,6 @@ def _facts(listing: Listing, threads: int | None) -> list[Facts]:
     finally:
         line.close()
     return facts
-
-
-class _Line:
-    """How far it is: a live line on a terminal, else a line every few seconds."""
-
-    def __init__(self, stream: IO[str], total: int) -> None:
-        self.stream, self.total, self.live = stream, total, stream.isatty()
-        self.began = self.last = time.monotonic()
-
-    def see(self, done: int) -> None:
-        now = time.monotonic()
-        if now - self.last < (LIVE if self.live else PLAIN):
-            return
-        self.last = now
-        left = (now - self.began) / done * (self.total - done)
-        text = f"examined {done:,} of {self.total:,} pictures, {duration(left)} left"
-        self.stream.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
-        self.stream.flush()
-
-    def close(self) -> None:
-        if self.live:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
 
 
 # -- for people

@@ -1,14 +1,15 @@
-"""`neocog data stats`, `manifest` and `split`: what a folder of pictures holds, and lists of it."""
+"""`neocog data stats`, `manifest`, `split` and `pack`: a folder counted, as lists, as shards."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from pathlib import Path
 
 from neocog.asked import dataset_for
-from neocog.cli.output import Transfers, emit, program, table, tell
+from neocog.cli.output import Counting, Transfers, emit, program, table, tell
 from neocog.data.dataset import Dataset
 from neocog.data.manifest import manifest, split_list, write_new
 from neocog.errors import UsageError
@@ -41,9 +42,10 @@ def stats(options: argparse.Namespace) -> None:
 
 def write_manifest(options: argparse.Namespace) -> None:
     dataset = dataset_of(options)
+    root = _root(dataset)
     out = Path(options.out or f"{dataset.name}-lists")
     files = manifest(dataset, out)
-    write_new(out, files, spared=_root(dataset))
+    write_new(out, files, spared=root)
     if options.json:
         emit({"folder": str(out), "files": list(files)})
         return
@@ -58,13 +60,49 @@ def write_split(options: argparse.Namespace) -> None:
     out = Path(options.out or f"{dataset.name}-split.csv")
     if out.suffix.lower() != ".csv":
         raise UsageError(f"--out {out}: the list is written as .csv")
-    write_new(out.parent, {out.name: split_list(dataset, out.parent)}, spared=_root(dataset))
+    root = _root(dataset)
+    write_new(out.parent, {out.name: split_list(dataset, out.parent)}, spared=root)
     counts = {name: len(split) for name, split in dataset.splits.items()}
     if options.json:
         emit({"file": str(out), **counts})
         return
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     print(f"{out}: {said}; no picture was moved")
+
+
+def write_shards(options: argparse.Namespace) -> None:
+    from neocog.data.packing import pack
+
+    if not 0 < options.shard_size < math.inf:
+        raise UsageError(
+            f"--shard-size: {options.shard_size:g} was given; it takes megabytes, above 0"
+        )
+    dataset = dataset_of(options)
+    out = Path(options.out or f"{dataset.name}-shards")
+    line = Counting(sys.stderr, sum(map(len, dataset.splits.values())), "packed")
+    try:
+        shards = pack(
+            dataset,
+            out,
+            seed=dataset.seed,
+            shard_size=int(options.shard_size * 10**6),
+            tell=tell,
+            seen=line.see,
+        )
+    finally:
+        line.close()
+    size = sum(shard.size or 0 for shard in shards)
+    counts = {
+        name: sum(len(shard.members) for shard in shards if shard.split == name)
+        for name in ("train", "val", "test")
+    }
+    if options.json:
+        emit({"folder": str(out), "shards": len(shards), "bytes": size, **counts})
+        return
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    many = f"{len(shards):,} shard{'' if len(shards) == 1 else 's'}"
+    print(f"{out}: {said} in {many}, {size / 10**6:,.1f} MB; no picture was moved")
+    print(f"next        {program()} train NETWORK {shlex.quote(str(out))}")
 
 
 def dataset_of(options: argparse.Namespace) -> Dataset:
@@ -87,6 +125,8 @@ def dataset_of(options: argparse.Namespace) -> Dataset:
 def _root(dataset: Dataset) -> Path:
     if dataset.listing is None:
         raise UsageError(f"{dataset.name} is no folder of pictures, so there are no files to list")
+    if dataset.listing.shards:
+        raise UsageError(f"{dataset.name}: its pictures are in shards; make lists of the folder")
     return dataset.listing.root
 
 

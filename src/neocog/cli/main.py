@@ -148,6 +148,12 @@ def _data(commands: Commands) -> None:
     split = _command(
         kinds, "split", "folders:write_split", about="write one list of a folder, cut into splits"
     )
+    pack = _command(
+        kinds, "pack", "folders:write_shards", about="write a folder as shards, to be streamed"
+    )
+    pack.add_argument(
+        "--shard-size", type=float, default=256, metavar="MB", help="of each archive, about (256)"
+    )
     doctor = _command(kinds, "doctor", "doctor:doctor", about="say what is wrong with a folder")
     doctor.add_argument("folder", metavar="FOLDER", help="a folder of pictures, or a list of them")
     doctor.add_argument("--out", metavar="PAGE.html", help="write a page that shows what was found")
@@ -156,7 +162,7 @@ def _data(commands: Commands) -> None:
     get.add_argument("name", metavar="NAME", help="a data set, such as mnist")
     for command in (look, stats):
         command.add_argument("name", metavar="DATA", help="a data set, or a folder of pictures")
-    for command, out in ((lists, "DIR"), (split, "FILE.csv")):
+    for command, out in ((lists, "DIR"), (split, "FILE.csv"), (pack, "DIR")):
         command.add_argument("name", metavar="FOLDER", help="a folder of pictures, or a list")
         command.add_argument("--out", metavar=out, help="where to write, never in FOLDER")
         command.add_argument("--validation", metavar="SHARE", help="held out to validate (0.1)")
@@ -173,7 +179,7 @@ def _train(commands: Commands) -> None:
     train.add_argument(
         "data",
         metavar="DATA",
-        help="`neocog data list` lists them; or a folder of pictures, or a list of them",
+        help="`neocog data list` lists them; or a folder of pictures, a list of them, or shards",
     )
     train.add_argument(
         "--or",

@@ -14,6 +14,8 @@ from neocog.planning import Plan
 from neocog.progress import duration
 from neocog.recipes import described
 
+LIVE, PLAIN = 0.2, 5.0  # seconds between two lines of progress: on a terminal, elsewhere
+
 
 def program() -> str:
     """How to call neocog again: by its name where that is found, else as it was called now."""
@@ -81,6 +83,29 @@ def plan_lines(plan: Plan) -> list[str]:
         f"in all      {duration(plan.seconds)}, scoring included",
         *memory,
     ]
+
+
+class Counting:
+    """How far it is: a live line on a terminal, else a line every few seconds."""
+
+    def __init__(self, stream: IO[str], total: int, done: str) -> None:
+        self.stream, self.total, self.done, self.live = stream, total, done, stream.isatty()
+        self.began = self.last = time.monotonic()
+
+    def see(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self.last < (LIVE if self.live else PLAIN):
+            return
+        self.last = now
+        left = (now - self.began) / done * (self.total - done)
+        text = f"{self.done} {done:,} of {self.total:,} pictures, {duration(left)} left"
+        self.stream.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
+        self.stream.flush()
+
+    def close(self) -> None:
+        if self.live:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
 
 
 class Transfers:

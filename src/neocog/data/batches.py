@@ -122,7 +122,7 @@ class TrainingBatches:
 
     def sample(self, count: int, *, seed: int) -> Tensor:
         """Up to `count` pictures as inputs, drawn by `seed`, not augmented."""
-        chosen = np.random.default_rng(seed).permutation(len(self.split))[:count]
+        chosen = self.split.shuffled(np.random.default_rng(seed))[:count]
         if isinstance(self.split, FileSplit):
             images, _ = self.split.at(chosen.tolist(), self.spec)
             return normalised(images, self.spec)
@@ -132,7 +132,7 @@ class TrainingBatches:
     def order(self, epoch: int) -> Tensor:
         """The places of the split in the order of an epoch, int64 (N,)."""
         rng = np.random.default_rng(derived_seed(self.seed, "order", epoch))
-        places = torch.from_numpy(rng.permutation(len(self.split)))
+        places = torch.from_numpy(self.split.shuffled(rng))
         if self.balance != "sampling":
             return places
         labels = self.split.labels.cpu()[places]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -45,6 +46,10 @@ class Split:
 
     def first(self, count: int) -> Split:
         return Split(self.images[:count], self.labels[:count])
+
+    def shuffled(self, rng: np.random.Generator) -> np.ndarray:
+        """Its places by chance, int64 (N,)."""
+        return rng.permutation(len(self))
 
     def batch(
         self, order: Tensor, rows: slice, spec: InputSpec, *, crop: Crop, generator: Generator

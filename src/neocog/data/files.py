@@ -28,7 +28,7 @@ Row = tuple[str, str, int, int]  # path, class, bytes, time of the last change i
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """The picture files of one split, in the order of their paths."""
+    """The picture files of one split, in the order of their paths; in shards, in that of these."""
 
     paths: Sequence[str]
     labels: np.ndarray  # int64 (N,)
@@ -44,17 +44,31 @@ class Files:
         return Files(paths, self.labels[places], self.sizes[places], self.times[places])
 
 
+@dataclass(frozen=True)
+class Shards:
+    """Where the archives are, of pictures in such."""
+
+    place: str  # as one names it, from any folder
+    sources: Mapping[str, str]  # a shard's name: the path or URL to open
+
+
 @dataclass(frozen=True, eq=False)
 class Listing:
     """All that a folder or a list has to learn from. `splits` has "train", or "all" to be cut."""
 
     root: Path
-    layout: str  # "splits", "classes", "list" or "lists"
+    layout: str  # "splits", "classes", "list", "lists" or "shards"
     # names of labels 0, 1, ... in every split: plain sorted, or numbers of a list in their order
     classes: tuple[str, ...]
     splits: Mapping[str, Files]
     ignored: tuple[Ignored, ...]
     remarks: tuple[str, ...] = ()  # what its user should know
+    shards: Shards | None = None
+
+    @property
+    def place(self) -> str:
+        """What to name it by."""
+        return self.shards.place if self.shards else str(self.root)
 
     def __len__(self) -> int:
         return sum(len(files) for files in self.splits.values())
@@ -98,6 +112,7 @@ def made(
     classes: Sequence[str] = (),
     names: Sequence[str] = (),
     remarks: Iterable[str] = (),
+    shards: Shards | None = None,
 ) -> Listing:
     """The listing of rows by split, with what its user should know.
 
@@ -107,22 +122,27 @@ def made(
     order = classes or sorted({row[1] for each in rows.values() for row in each})
     titles = imagenet.titled(tuple(names or order))
     number = {name: label for label, name in enumerate(order)}
-    splits = {split: _files(each, number) for split, each in rows.items() if each}
+    splits = {
+        split: _files(each if shards else sorted(each), number)
+        for split, each in rows.items()
+        if each
+    }
+    where = shards.place if shards else root
     ignored = tuple(ignored)
     if not splits or ("train" not in splits and "all" not in splits):
-        raise DataError(f"{root}: no picture is left to train on" + said(left_out(ignored)))
+        raise DataError(f"{where}: no picture is left to train on" + said(left_out(ignored)))
     if len(titles) < 2:
         raise DataError(
-            f"{root}: one class only, {titles[0]!r}; telling pictures apart takes two. If that is "
+            f"{where}: one class only, {titles[0]!r}; telling pictures apart takes two. If that is "
             "a folder which holds the folders of the classes, name that folder"
         )
     if len(splits) == 1 and max(np.bincount(next(iter(splits.values())).labels)) == 1:
         raise DataError(
-            f"{root}: one picture of each class; with two or more, some can be held out to see "
+            f"{where}: one picture of each class; with two or more, some can be held out to see "
             "what was learnt"
         )
     told = (*remarks, *_missing(titles, splits), *_nearly_the_same(titles))
-    return Listing(root, layout, titles, splits, ignored, told)
+    return Listing(root, layout, titles, splits, ignored, told, shards)
 
 
 def said(lines: Sequence[str]) -> str:
@@ -137,8 +157,7 @@ def some(names: Sequence[str]) -> str:
     return shown + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def _files(rows: Sequence[Row], number: Mapping[str, int]) -> Files:
-    ordered = sorted(rows)
+def _files(ordered: Sequence[Row], number: Mapping[str, int]) -> Files:
     columns = (
         np.fromiter(values, dtype=np.int64, count=len(ordered))
         for values in (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -14,10 +16,11 @@ from torch import Generator, Tensor
 
 from neocog.data import crops, geometry, threads
 from neocog.data.crops import Crop
-from neocog.data.listing import Files
+from neocog.data.files import Files, Listing
 from neocog.data.pictures import content_of, pixels
 from neocog.data.spec import InputSpec
 from neocog.data.store import PixelStore, Tell, key_of
+from neocog.data.stream import Stream, shards_of, stream_order
 from neocog.errors import DataError
 
 MOST_BAD = 0.01  # of a split's pictures may be unreadable
@@ -27,23 +30,29 @@ SHOWN = 20  # of them are listed when there are more
 class Reader:
     """Reads the pictures of a listing, by their place in it, for all of its splits."""
 
-    def __init__(
-        self, root: Path, files: Sequence[Files], *, cache_size: int | None, tell: Tell
-    ) -> None:
-        self.root, self.tell, self.cache_size = root, tell, cache_size
+    def __init__(self, listing: Listing, *, cache_size: int | None, tell: Tell) -> None:
+        self.root, self.where = listing.root, listing.place
+        self.tell, self.cache_size = tell, cache_size
         # in one order, however they were listed: so a resumed run finds what was kept
         self.rows = sorted(
             (path, int(size), int(time))
-            for each in files
+            for each in listing.splits.values()
             for path, size, time in zip(each.paths, each.sizes, each.times, strict=True)
         )
         self.paths = [path for path, _, _ in self.rows]
+        self.sources = listing.shards.sources if listing.shards else None
+        self.shard_of = shards_of(self.paths, self.sources or {})
         self.bad: dict[int, str] = {}
         self.lock = threading.Lock()
         self.stores: dict[tuple[int, int], PixelStore | None] = {}
 
-    def read(self, place: int, channels: int, shorter: int) -> np.ndarray | None:
-        """uint8 (H, W, channels) of a picture; None if it cannot be read, which is said once."""
+    def read(
+        self, place: int, channels: int, shorter: int, stream: Stream | None = None
+    ) -> np.ndarray | None:
+        """uint8 (H, W, channels) of a picture; None if it cannot be read, which is said once.
+
+        Of pictures in shards the bytes come from `stream`.
+        """
         if place in self.bad:
             return None
         store = self._store(channels, shorter)
@@ -51,8 +60,11 @@ class Reader:
         if kept is not None:
             return kept
         path = self.root / self.paths[place]
+        content = stream.content(place) if stream else None  # a shard that fails ends the run
         try:
-            decoded = pixels(content_of(path), channels, shorter, path)
+            if content is None:
+                content = content_of(path)
+            decoded = pixels(content, channels, shorter, self.paths[place] if stream else path)
         except DataError as error:
             with self.lock:
                 if place not in self.bad:
@@ -69,6 +81,24 @@ class Reader:
             if store is not None:
                 store.finish()
 
+    def beginnings(self, count: int) -> Iterator[Path | IO[bytes]]:
+        """Some of the pictures, as Pillow opens them: spread over all, or the first of a shard."""
+        if self.sources is None:
+            count = min(count, len(self.paths))
+            for place in np.linspace(0, len(self.paths) - 1, count).astype(int).tolist():
+                yield self.root / self.paths[place]
+        else:
+            stream = Stream(self.sources, self.paths, self.shard_of, self.tell)
+            places = np.flatnonzero(self.shard_of == self.shard_of[0])[:count]
+            stream.expect(places)
+            for place in places.tolist():
+                yield io.BytesIO(stream.content(place))
+
+    def missing(self, places: np.ndarray, channels: int, shorter: int) -> np.ndarray:
+        """Those of them that are not kept decoded."""
+        store = self._store(channels, shorter)
+        return places if store is None else places[store.where[places] < 0]
+
     def _store(self, channels: int, shorter: int) -> PixelStore | None:
         key = (channels, shorter)
         if key not in self.stores:
@@ -80,7 +110,14 @@ class Reader:
     def _opened(self, channels: int, shorter: int) -> PixelStore | None:
         if self.cache_size == 0:
             return None
-        key = key_of([os.path.realpath(self.root), channels, shorter, self.rows])
+        key = key_of(
+            [
+                self.where if self.sources else os.path.realpath(self.root),
+                channels,
+                shorter,
+                self.rows,
+            ]
+        )
         return PixelStore(
             key, len(self.rows), channels=channels, limit=self.cache_size, tell=self.tell
         )
@@ -93,6 +130,12 @@ class FileSplit:
         self.reader, self.files, self.places, self.channels = reader, files, places, channels
         self.labels = torch.from_numpy(files.labels)
         self.size = None  # they are of many sizes
+        self._stored = torch.arange(len(self.labels))
+        # the order that the stream goes along, for which way of decoding, and how far it has come
+        self._order: tuple[Tensor, tuple[int, int], int] | None = None
+        self.stream: Stream | None = None
+        if reader.sources is not None:
+            self.stream = Stream(reader.sources, reader.paths, reader.shard_of, reader.tell)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -113,6 +156,18 @@ class FileSplit:
         files = self.files
         return list(zip(files.paths, files.labels.tolist(), files.sizes.tolist(), strict=True))
 
+    def shuffled(self, rng: np.random.Generator) -> np.ndarray:
+        """Its places by chance, int64 (N,): of pictures in shards, as these can be streamed."""
+        if self.stream is None:
+            return rng.permutation(len(self))
+        return stream_order(self.reader.shard_of[self.places], rng)
+
+    def sample_of(self, count: int) -> np.ndarray:
+        """So many of its places, rising: spread evenly, or by chance out of a few shards."""
+        if self.stream is None:
+            return np.linspace(0, len(self) - 1, count).astype(np.int64)
+        return np.sort(self.shuffled(np.random.default_rng(0))[:count])
+
     def batch(
         self, order: Tensor, rows: slice, spec: InputSpec, *, crop: Crop, generator: Generator
     ) -> tuple[Tensor, Tensor]:
@@ -120,6 +175,7 @@ class FileSplit:
 
         The place of one that cannot be read is taken by the next of the order that can.
         """
+        self._expect(order, rows, spec, crop.decoded)
         chosen = order[rows].tolist()
         read_one = functools.partial(self._read, spec=spec, shorter=crop.decoded)
         read = threads.each(read_one, chosen)
@@ -132,10 +188,15 @@ class FileSplit:
 
     def in_order(self, rows: slice, spec: InputSpec) -> tuple[Tensor, Tensor]:
         """The same of those rows as they stand, cut from the centre; unreadable ones left out."""
-        return self.at(range(len(self))[rows], spec)
+        self._expect(self._stored, rows, spec)
+        return self._cut(range(len(self))[rows], spec)
 
     def at(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
         """The same of any places; unreadable ones left out."""
+        self._expect(torch.tensor(chosen, dtype=torch.int64), slice(0, len(chosen)), spec)
+        return self._cut(chosen, spec)
+
+    def _cut(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
         read = threads.each(functools.partial(self._read, spec=spec), chosen)
         kept = [
             (place, picture)
@@ -152,10 +213,19 @@ class FileSplit:
         labels = self.labels[torch.tensor([place for place, _ in kept], dtype=torch.int64)]
         return torch.from_numpy(made).movedim(3, 1), labels
 
+    def _expect(self, order: Tensor, rows: slice, spec: InputSpec, shorter: int = 0) -> None:
+        """Let shards be read along an order, from some rows on."""
+        if self.stream is None:
+            return
+        way, before = _way(spec, shorter), self._order
+        if before is None or before[0] is not order or before[1:] != (way, rows.start):
+            ahead = self.places[order[rows.start :].numpy()]
+            self.stream.expect(self.reader.missing(ahead, *way))
+        self.stream.go_on(self.places[order[rows].numpy()])
+        self._order = order, way, min(rows.stop, len(order))
+
     def _read(self, row: int, *, spec: InputSpec, shorter: int = 0) -> np.ndarray | None:
-        shorter = (shorter or spec.resize) if spec.placing == "resize" else 0
-        channels = 1 if spec.channels == 1 else 3
-        picture = self.reader.read(int(self.places[row]), channels, shorter)
+        picture = self.reader.read(int(self.places[row]), *_way(spec, shorter), stream=self.stream)
         if picture is None:
             self._check_bad()
         return picture
@@ -168,7 +238,7 @@ class FileSplit:
             picture = read(place)
             if picture is not None:
                 return place, picture
-        raise DataError(f"{self.reader.root}: none of its pictures can be read")
+        raise DataError(f"{self.reader.where}: none of its pictures can be read")
 
     def _check_bad(self) -> None:
         mine = set(self.places.tolist())
@@ -177,9 +247,15 @@ class FileSplit:
             more = f"\n  ... and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
             lines = "".join(f"\n  - {why}" for why in bad[:SHOWN])
             raise DataError(
-                f"{self.reader.root}: {len(bad):,} of {len(self):,} pictures cannot be read, more "
+                f"{self.reader.where}: {len(bad):,} of {len(self):,} pictures cannot be read, more "
                 f"than {MOST_BAD:.0%}:{lines}{more}\n`neocog data doctor` finds them all"
             )
+
+
+def _way(spec: InputSpec, shorter: int) -> tuple[int, int]:
+    """How pictures are decoded: channels, and what neither side is to fall below."""
+    shorter = (shorter or spec.resize) if spec.placing == "resize" else 0
+    return (1 if spec.channels == 1 else 3), shorter
 
 
 def _drawn(

@@ -6,9 +6,10 @@ absolute where a list says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from neocog.data import folders, lists, rows
+from neocog.data import folders, lists, rows, shardindex, shards
 from neocog.data.files import SHOWN, Files, Listing
 from neocog.data.places import users_path
 from neocog.data.tree import Ignored
@@ -17,15 +18,19 @@ from neocog.errors import DataError
 __all__ = ["SHOWN", "Files", "Ignored", "Listing", "listed"]
 
 
-def listed(place: str | Path) -> Listing:
-    """The pictures of a folder, or of a list (.csv, .tsv, .txt, .jsonl) of them.
+def listed(place: str | Path, tell: Callable[[str], None] | None = None) -> Listing:
+    """The pictures of a folder, of a list (.csv, .tsv, .txt, .jsonl) of them, or of shards: see
+    `shards.of_place`.
 
     Raises `DataError` where there is nothing to learn from, saying what was looked for.
     """
+    say = tell or _nobody
+    if shards.names_shards(str(place)):
+        return _of_shards(str(place), say)
     path = users_path(place, "the folder of pictures")
     try:
         if path.is_dir():
-            return folders.of_folder(path)
+            return _of_folder(path, say)
         is_file = path.is_file()
         if is_file and path.suffix.lower() in lists.SUFFIXES:
             return rows.of_lists(path.parent, {"all": path}, "list")
@@ -37,3 +42,26 @@ def listed(place: str | Path) -> Listing:
             f"{', '.join(lists.SUFFIXES)}"
         )
     raise DataError(f"{path}: there is no such folder, and no such list")
+
+
+def _of_folder(path: Path, tell: Callable[[str], None]) -> Listing:
+    """Archives are what is meant where there is nothing else to learn from."""
+    if (path / shardindex.NAME).is_file():
+        return _of_shards(str(path), tell)
+    try:
+        return folders.of_folder(path)
+    except DataError:
+        if not shards.has_shards(path):
+            raise
+    return _of_shards(str(path), tell)
+
+
+def _of_shards(place: str, tell: Callable[[str], None]) -> Listing:
+    try:
+        return shards.of_place(place, tell)
+    except OSError as error:
+        raise DataError(f"{error.filename or place}: cannot be read: {error.strerror}") from error
+
+
+def _nobody(line: str) -> None:
+    pass

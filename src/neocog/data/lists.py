@@ -235,18 +235,18 @@ def find(folder: str | Path, path: str) -> Located | None:
     return None
 
 
-def classes(labels: Sequence[str], folder: Path) -> Classes:
+def classes(labels: Sequence[str], folder: Path | None) -> Classes:
     """What labels mean: names are plain sorted. Whole numbers are taken in their order; where
-    there is a list of class names beside them, they count its lines from 0.
+    there is a list of class names in their folder, they count its lines from 0.
     """
     found = sorted(set(labels))
     if not all(is_number(label) for label in found):
         return Classes(tuple(found), tuple(found))
     numbers = sorted(found, key=lambda label: (int(label), label))
     if len({int(label) for label in numbers}) < len(numbers):
-        raise DataError(f"{folder}: labels are numbers written in two ways, such as 1 and 01")
-    for name in CLASS_LISTS:
-        path = folder / name
+        where = f"{folder}: " if folder else ""
+        raise DataError(f"{where}labels are numbers written in two ways, such as 1 and 01")
+    for path in [folder / name for name in CLASS_LISTS] if folder else []:
         if path.is_file() and not names_pictures(path):
             return _of_class_list(path, numbers)
     return Classes(tuple(numbers), tuple(numbers))

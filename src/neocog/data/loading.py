@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from neocog.data import sources
+from neocog.data import shards, sources
 from neocog.data.dataset import Dataset, Split
 from neocog.data.filesplit import FileSplit, Reader
 from neocog.data.formats import Arrays
@@ -76,7 +76,7 @@ def load_folder(
     cache_size: int | None = None,
     tell: Tell | None = None,
 ) -> Dataset:
-    """A folder of pictures, or a list of them, as a data set; see `listing.listed` for layouts.
+    """A folder of pictures, a list of them, or shards, as a data set; see `listing.listed`.
 
     Where there are no splits, `validation` and `test` are fractions cut from each class by chance
     of `seed`; of a folder with training and no validation pictures `validation` alone. Paths in
@@ -84,7 +84,7 @@ def load_folder(
     classes are single letters or digits. `cache_size` in bytes bounds the decoded pictures that are
     kept on disk, 0 for none. Raises `DataError` where there is nothing to learn from.
     """
-    found = listed(place)
+    found = listed(place, tell)
     splits = {name: _without(files, set(skip)) for name, files in found.splits.items()}
     strange = set(skip).difference(*(files.paths for files in found.splits.values()))
     if strange and tell:
@@ -93,7 +93,7 @@ def load_folder(
     return of_files(
         found,
         chosen,
-        name=_name_of(Path(place)),
+        name=shards.name_of(found.shards) if found.shards else _name_of(Path(place)),
         size=size,
         validation=validation,
         seed=seed,
@@ -119,9 +119,8 @@ def of_files(
     none = listing.splits[next(iter(listing.splits))].at(np.empty(0, dtype=np.int64))
     parts = [splits.get(split, none) for split in ("train", "val", "test")]
     if not len(parts[0]):
-        raise DataError(f"{listing.root}: no picture is left to train on")
-    everything = list(listing.splits.values())
-    reader = Reader(listing.root, everything, cache_size=cache_size, tell=tell or _nobody)
+        raise DataError(f"{listing.place}: no picture is left to train on")
+    reader = Reader(listing, cache_size=cache_size, tell=tell or _nobody)
     number = {path: place for place, path in enumerate(reader.paths)}
     channels = 1 if _is_grey(reader) else 3
     train, val, held = (
@@ -142,10 +141,10 @@ def of_files(
         std=(),
         mirrors=mirrors,
         size=_square(size),
-        origin=str(listing.root),
+        origin=listing.place,
         seed=seed,
         validation=validation,
-        from_dir=str(listing.root.resolve()),
+        from_dir=listing.place if listing.shards else str(listing.root.resolve()),
         listing=listing,
     )
 
@@ -195,13 +194,12 @@ def _without(files: Files, skip: Collection[str]) -> Files:
 
 def _is_grey(reader: Reader) -> bool:
     """Whether all of some pictures are grey; those that cannot be opened say nothing."""
-    count = len(reader.paths)
     modes = set()
-    for place in np.linspace(0, count - 1, min(SAMPLED, count)).astype(int).tolist():
+    for begin in reader.beginnings(SAMPLED):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-                with Image.open(reader.root / reader.paths[place]) as picture:
+                with Image.open(begin) as picture:
                     modes.add(picture.mode)
         except Exception:  # Pillow raises many things; the picture is named when it is needed
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -190,17 +189,14 @@ def colour_components(split: Pictures, spec: InputSpec) -> Tensor:
 
 def looked_at(split: Pictures, spec: InputSpec) -> Iterator[Tensor]:
     """uint8 (n, C, *size), batch by batch: all of a split in memory; of files at most LOOKED_AT of
-    them, spread over the whole.
+    them, spread over the whole; of shards, out of a few of these.
     """
     if not isinstance(split, Split) and len(split) > TOLD:
         split.reader.tell(f"computing means of {min(len(split), LOOKED_AT):,} training pictures")
-    if isinstance(split, Split) or len(split) <= LOOKED_AT:
-        for first in range(0, len(split), AT_ONCE):
-            yield split.in_order(slice(first, first + AT_ONCE), spec)[0]
-        return
-    places = np.linspace(0, len(split) - 1, LOOKED_AT).astype(np.int64)
-    for first in range(0, LOOKED_AT, AT_ONCE):
-        yield split.at(places[first : first + AT_ONCE].tolist(), spec)[0]
+    if not isinstance(split, Split) and len(split) > LOOKED_AT:
+        split = split.only(split.sample_of(LOOKED_AT))
+    for first in range(0, len(split), AT_ONCE):
+        yield split.in_order(slice(first, first + AT_ONCE), spec)[0]
 
 
 def _check_fits(split: Pictures, size: tuple[int, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from neocog.data import shards
 from neocog.data.dataset import Dataset
 from neocog.data.filesplit import FileSplit
 from neocog.data.listing import SHOWN, Files, Listing
@@ -19,6 +21,7 @@ from neocog.errors import DataError
 
 Row = tuple[str, str, str, int]  # split, class, path, bytes
 HEAD = ("split", "class", "path", "bytes")
+Tell = Callable[[str], None]
 NAMES = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -48,17 +51,35 @@ def from_csv(content: bytes) -> list[Row]:
 
 def from_record(
     rows: Sequence[Row],
-    root: Path,
+    place: str,
     facts: Mapping[str, Any],
     *,
     cache_size: int | None = None,
-    tell: Callable[[str], None] | None = None,
+    tell: Tell | None = None,
 ) -> Dataset:
     """The data set of a run, from where its pictures are now. `facts` are those of recipe.json.
 
     Raises `DataError` where pictures are gone or have changed; others that came are not looked at.
     """
-    classes = tuple(facts["classes"])
+    is_shards = facts["layout"] == "shards"
+    found = _in_shards if is_shards else _on_disk
+    listing = found(rows, place, facts, tell)
+    return of_files(
+        listing,
+        listing.splits,
+        name=facts["name"],
+        validation=facts["validation"],
+        seed=facts["seed"],
+        mirrors=bool(facts["mirrors"]),
+        cache_size=cache_size,
+        tell=tell,
+    )
+
+
+def _on_disk(
+    rows: Sequence[Row], place: str, facts: Mapping[str, Any], tell: Tell | None
+) -> Listing:
+    root, classes = Path(place), tuple(facts["classes"])
     number = {name: label for label, name in enumerate(classes)}
     found: dict[str, list[tuple[str, int, int, int]]] = {name: [] for name in NAMES.values()}
     changed = []
@@ -71,24 +92,47 @@ def from_record(
         if now.st_size != size:
             changed.append(f"{path}: {now.st_size:,} bytes, {size:,} then")
         found[NAMES[split]].append((path, number[name], now.st_size, now.st_mtime_ns))
+    _check(changed, len(rows), place)
+    splits = {name: _files(each) for name, each in found.items()}
+    return Listing(root, str(facts["layout"]), classes, splits, ())
+
+
+def _in_shards(
+    rows: Sequence[Row], place: str, facts: Mapping[str, Any], tell: Tell | None
+) -> Listing:
+    listing = shards.of_place(place, tell or _nobody)
+    now = {
+        path: (size, time)
+        for files in listing.splits.values()
+        for path, size, time in zip(files.paths, files.sizes, files.times, strict=True)
+    }
+    classes = tuple(facts["classes"])
+    number = {name: label for label, name in enumerate(classes)}
+    found: dict[str, list[tuple[str, int, int, int]]] = {name: [] for name in NAMES.values()}
+    changed = []
+    for split, name, path, size in rows:
+        if path not in now:
+            changed.append(f"{path}: it is not there")
+        elif now[path][0] != size:
+            changed.append(f"{path}: {now[path][0]:,} bytes, {size:,} then")
+        else:
+            found[NAMES[split]].append((path, number[name], size, int(now[path][1])))
+    _check(changed, len(rows), place)
+    splits = {name: _files(each) for name, each in found.items()}
+    return dataclasses.replace(listing, classes=classes, splits=splits)
+
+
+def _check(changed: Sequence[str], count: int, place: str) -> None:
     if changed:
         lines = "".join(f"\n  - {line}" for line in changed[:SHOWN])
         raise DataError(
-            f"{root}: {len(changed):,} of the run's {len(rows):,} pictures are gone or have "
+            f"{place}: {len(changed):,} of the run's {count:,} pictures are gone or have "
             f"changed since it began:{lines}\nPut them back, or say with --from where they are now"
         )
-    splits = {name: _files(each) for name, each in found.items()}
-    listing = Listing(root, str(facts["layout"]), classes, splits, ())
-    return of_files(
-        listing,
-        splits,
-        name=facts["name"],
-        validation=facts["validation"],
-        seed=facts["seed"],
-        mirrors=bool(facts["mirrors"]),
-        cache_size=cache_size,
-        tell=tell,
-    )
+
+
+def _nobody(line: str) -> None:
+    pass
 
 
 def _files(rows: Sequence[tuple[str, int, int, int]]) -> Files:
