@@ -6,7 +6,7 @@
 # make prove-bench  the benchmark with its peers installed: Keras has the networks that we have
 # make bench  measures neocog beside Keras, PyTorch and two runtimes, in about twenty minutes;
 #             make bench BENCH='--avx2' or '--minutes 60': with options of `neocog bench`
-# make fuzz   the readers of folders, lists and pictures under a coverage-guided fuzzer (on Linux),
+# make fuzz   the readers of folders, lists, pictures and shards under a coverage-guided fuzzer (on Linux),
 #             a minute each; make fuzz FUZZ=600: ten minutes each
 #
 # Everything is installed into .venv, once: a second call costs nothing.
@@ -76,7 +76,7 @@ $(VENV)/fuzz: $(VENV)/dev
 
 FUZZ ?= 60
 fuzz: $(VENV)/fuzz
-	@for target in lists labels pictures folders; do \
+	@for target in lists labels pictures shards index folders; do \
 	  echo "== fuzzing: $$target, $(FUZZ) s"; \
 	  PYTHONPATH=. $(BIN)/python -m tests.fuzz.targets $$target -max_total_time=$(FUZZ) \
 	    -verbosity=0 || exit 1; \

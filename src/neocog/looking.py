@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from neocog.data import preprocess
 from neocog.data.dataset import Dataset, Pictures
@@ -21,6 +20,7 @@ from neocog.report import sheet
 SIDE = 160  # pixels of pictures of many sizes on a sheet
 USUAL = 224  # the input of most networks for photographs
 A_CLASS = 10  # pictures
+NEAR = 4096  # pictures of shards from which they are drawn
 AUGMENTED = 8  # pictures, and
 TIMES = 3  # how often each is drawn anew
 
@@ -30,7 +30,7 @@ def sample_sheet(dataset: Dataset, *, seed: int = 0) -> Figure:
     split = dataset.train
     if not isinstance(split, FileSplit):
         return sheet.figure(split.images, split.labels, dataset.classes, seed=seed)
-    places = _some_of_each(split.labels, seed)
+    places = _some_of_each(split, seed)
     images, labels = split.at(places, _plain(dataset))
     return sheet.figure(images, labels, dataset.classes, seed=seed)
 
@@ -87,12 +87,17 @@ def _plain(dataset: Dataset) -> InputSpec:
     return input_spec(dataset, dataset.channels, (SIDE, SIDE), pixels="unit")
 
 
-def _some_of_each(labels: Tensor, seed: int) -> list[int]:
+def _some_of_each(split: FileSplit, seed: int) -> list[int]:
     rng = np.random.default_rng(seed)
-    numbers = labels.numpy()
+    numbers = split.labels.numpy()
+    if split.stream:  # not to read all shards for a hundred pictures
+        near = np.zeros(len(numbers), dtype=bool)
+        near[split.shuffled(rng)[:NEAR]] = True
+        numbers = np.where(near, numbers, -1)
+    classes = np.unique(numbers[numbers >= 0])
     return [
         place
-        for label in rng.permutation(np.unique(numbers))[: sheet.ROWS]
+        for label in rng.permutation(classes)[: sheet.ROWS]
         for place in rng.permutation(np.flatnonzero(numbers == label))[:A_CLASS].tolist()
     ]
 

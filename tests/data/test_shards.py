@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import dataclasses
+import gzip
 import io
 import json
 import os
@@ -29,6 +32,7 @@ from neocog.data.batches import Augmentation, TrainingBatches, in_order
 from neocog.data.dataset import Dataset
 from neocog.data.filesplit import FileSplit
 from neocog.data.loading import load_folder
+from neocog.data.opening import reading
 from neocog.data.preprocess import input_spec
 from neocog.data.stream import BUFFER, LANES, stream_order
 from neocog.errors import DataError, UsageError
@@ -275,6 +279,15 @@ def test_labels_are_said_in_several_ways(tmp_path: Path) -> None:
     assert {each.file for each in found.ignored} == {"a.tar/5.png", "a.tar/9.png"}
 
 
+def test_packed_archives_are_read_whatever_they_are_called(tmp_path: Path) -> None:
+    content = archive(tmp_path / "x.tar", samples(10)).read_bytes()
+    (tmp_path / "x.tar").unlink()
+    for name, made in (("a.tar.gz", gzip.compress(content)), ("b.tar", bz2.compress(content))):
+        (tmp_path / name).write_bytes(made)
+        dataset = load_folder(tmp_path / name, validation=0, test=0, cache_size=0)
+        assert sum(map(len, epoch_of(dataset, 0))) == 10
+
+
 def test_some_shards_of_a_split_and_some_of_none_are_not_mixed(tmp_path: Path) -> None:
     for number, name in enumerate(("train-0.tar", "val-0.tar", "more.tar")):
         archive(tmp_path / name, samples(4, begin=4 * number))
@@ -490,14 +503,32 @@ def wait_for_threads() -> None:
     raise AssertionError("threads that read shards are still there")
 
 
-def test_what_was_decoded_is_not_streamed_again(packed: Path, tmp_path: Path) -> None:
+def test_a_shard_is_opened_once_an_epoch_and_not_for_what_is_kept_decoded(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = shutil.copytree(packed, tmp_path / "copy")
+    opened: list[str] = []
+
+    def counted(source: str) -> object:
+        opened.append(Path(source).name)
+        return reading(source)
+
     dataset = load_folder(copy)
+    monkeypatch.setattr(stream, "reading", counted)
+    names = sorted(path.name for path in copy.glob("train-*.tar"))
+    for _ in range(2):
+        list(in_order(dataset.train, dataclasses.replace(spec_of(dataset), placing="pad"), 5))
+        assert sorted(opened) == names
+        dataset.train.reader.stores.clear()  # type: ignore[union-attr]
+        opened.clear()
     first = epoch_of(dataset, 0)
+    assert sorted(opened) == names
     dataset.finish()
     for path in copy.glob("train-*.tar"):
         path.unlink()
+    opened.clear()
     again = epoch_of(dataset, 0)
+    assert not opened
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
 
 
@@ -549,7 +580,10 @@ def test_a_program_writes_a_shard_out_and_is_asked_again_when_it_fails(
     flag.touch()
     assert all(map(torch.equal, expected[0], epoch_of(flaky, 0)))
     assert any("trying again" in line for line in said)
-    with pytest.raises(DataError, match=r"failed \(exit code 7\)|does not answer"):
+    late = f"pipe:head -c 6000 '{path}'; sleep 0.2; exit 9"
+    with pytest.raises(DataError, match=r"failed \(exit code 9\)"):
+        load_folder(late, cache_size=0)
+    with pytest.raises(DataError, match=r"failed \(exit code 7\)"):
         load_folder("pipe:exit 7", cache_size=0)
 
 

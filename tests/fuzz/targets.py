@@ -7,11 +7,13 @@ with the path. Anything else is a find: the bytes that led to it are left in bui
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import shutil
 import sys
+import tarfile
 import tempfile
 import traceback
 import warnings
@@ -24,7 +26,7 @@ with atheris.instrument_imports(include=["neocog.data", "PIL", "csv", "json"]):
     from PIL import Image, ImageOps
     from tests.data.shelf import JPEG, PNG, put, sound
 
-    from neocog.data import imagenet, lists, pictures
+    from neocog.data import imagenet, lists, members, pictures, shardindex
     from neocog.errors import DataError
 
 FOUND = Path("build/fuzz")
@@ -124,6 +126,40 @@ def walk(content: bytes) -> None:
     sound(root)
 
 
+def read_shard(content: bytes) -> None:
+    """An archive: each picture has a name and as many bytes as it says, or all is refused."""
+    seeks = bool(content) and content[0] % 2 == 1
+    content = content[1:].ljust(512, b"\0") + bytes(1024)
+    try:
+        every = list(members.samples(io.BytesIO(content), "x.tar", seeks=seeks))
+        wanted = {each.member: each.size for each in every}
+        for name, held in members.contents(io.BytesIO(content), wanted, "x.tar"):
+            assert name in wanted
+            assert (
+                seeks
+                or len({each.member for each in every}) < len(every)
+                or (len(held) == wanted[name])
+            )
+    except DataError as error:
+        if not str(error).startswith("x.tar: "):
+            raise
+
+
+def read_index(content: bytes) -> None:
+    """An index of shards: names that stay in its folder, columns of one length, or refused."""
+    try:
+        classes, shards = shardindex.parsed(content, "index")
+    except DataError as error:
+        if not str(error).startswith("index"):
+            raise
+        return
+    for shard in shards:
+        assert not Path(shard.name).is_absolute()
+        assert ".." not in Path(shard.name).parts
+        assert len(shard.members) == len(shard.labels) == len(shard.sizes) == len(shard.marks)
+        assert all(0 <= label < len(classes) for label in shard.labels)
+
+
 def _pictures() -> list[bytes]:
     Image.init()
     made = []
@@ -166,10 +202,31 @@ def _labels() -> list[bytes]:
     ]
 
 
+def _shards() -> list[bytes]:
+    made = []
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w", format=form) as tar:
+            for name, held in (("a/1.png", PNG), ("a/1.cls", b"3"), ("猫" * 60 + ".jpg", JPEG)):
+                info = tarfile.TarInfo(name if form != tarfile.USTAR_FORMAT else name[-24:])
+                info.size = len(held)
+                tar.addfile(info, io.BytesIO(held))
+        made += [b"\0" + stream.getvalue(), b"\1" + stream.getvalue()]
+        made.append(b"\0" + gzip.compress(stream.getvalue()))
+    return made
+
+
+def _index() -> list[bytes]:
+    shard = shardindex.Shard("train-0.tar", "train", 9, ["a.jpg"], [1], [7], [5])
+    return ["".join(shardindex.lines(("a", "b"), [shard])).encode()]
+
+
 TARGETS: dict[str, tuple[Callable[[bytes], None], Callable[[], list[bytes]]]] = {
     "lists": (read_list, _lists),
     "labels": (read_labels, _labels),
     "pictures": (decode, _pictures),
+    "shards": (read_shard, _shards),
+    "index": (read_index, _index),
     "folders": (walk, lambda: [bytes(range(256)), bytes(range(255, -1, -1)) * 2]),
 }
 

@@ -67,19 +67,16 @@ def get(options: argparse.Namespace) -> None:
 
 
 def look(options: argparse.Namespace) -> None:
-    from neocog.asked import is_path, recipe_for
+    from neocog.asked import recipe_for
     from neocog.cli.folders import dataset_of
     from neocog.looking import augmented_sheet, sample_sheet
 
     recipe = None if options.augment is None else recipe_for("", None, options.augment)
-    if is_path(options.name):
-        name = Path(options.name).expanduser().resolve().name or "pictures"
-    else:
-        name = sources.canonical_name(options.name)
-    out = Path(options.out) if options.out else _unused(name)
-    if out.suffix.lower() not in (".png", ".svg", ".pdf", ".jpg"):
+    out = Path(options.out) if options.out else None
+    if out and out.suffix.lower() not in (".png", ".svg", ".pdf", ".jpg"):
         raise UsageError(f"--out {out}: the sheet is written as .png, .svg, .pdf or .jpg")
     data = dataset_of(options)
+    out = out or _unused(data.name)
     if recipe is None:
         drawn = sample_sheet(data, seed=options.seed)
     else:
@@ -90,10 +87,10 @@ def look(options: argparse.Namespace) -> None:
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
     if options.json:
-        emit({"file": str(out), "data": name, "classes": list(data.classes)})
+        emit({"file": str(out), "data": data.name, "classes": list(data.classes)})
     else:
         what = "a class a row" if recipe is None else f"as {options.augment} sees them"
-        print(f"{out}: pictures of {name}, {what}")
+        print(f"{out}: pictures of {data.name}, {what}")
 
 
 def _folder(text: str | None) -> Path | None:

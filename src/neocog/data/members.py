@@ -49,8 +49,10 @@ def contents(file: IO[bytes], wanted: Collection[str], where: str) -> Iterator[t
 
 
 def samples(file: IO[bytes], where: str, *, seeks: bool) -> Iterator[Sample]:
-    """The pictures of a shard with their labels, in its order. Where the file `seeks`, the
-    pictures themselves are not read, and have no mark. Raises `DataError` as `contents` does.
+    """The pictures of a shard with their labels, in its order. Where the file `seeks`, and is no
+    compressed one, the pictures themselves are not read, and have no mark.
+
+    Raises `DataError` as `contents` does.
     """
     key = ""
     parts: dict[str, Any] = {}
@@ -99,7 +101,7 @@ def _label(key: str, parts: dict[str, Any]) -> str | None:
 
 def _members(file: IO[bytes], *, seeks: bool) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """The regular files in an archive, each to be read before the next is asked for."""
-    with tarfile.open(fileobj=file, mode="r:*" if seeks else "r|*") as tar:
+    with tarfile.open(fileobj=file, mode="r:" if seeks else "r|*") as tar:
         archive: Any = tar  # whose list of members is said nowhere
         while (member := tar.next()) is not None:
             archive.members.clear()  # else the archive's whole list stays in memory

@@ -64,7 +64,7 @@ def reading(source: str) -> Iterator[IO[bytes]]:
         else:
             stream.close()
     except (OSError, subprocess.SubprocessError) as error:
-        raise DataError(f"{source}: cannot be read: {_why(error)}") from error
+        raise DataError(f"{source}: cannot be read: {_why(error, source)}") from error
 
 
 def _stop(stream: IO[bytes]) -> None:
@@ -73,11 +73,12 @@ def _stop(stream: IO[bytes]) -> None:
         stream.close()
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, source: str) -> str:
     ended = re.search(r"exit (\d+)", str(error))
     if ended:
         code = int(ended[1])
-        return CURL.get(code, "the program that fetches it failed") + f" (exit code {code})"
+        of_curl = {} if source.startswith((PIPE, "gs:", "ais:")) else CURL
+        return of_curl.get(code, "the program that fetches it failed") + f" (exit code {code})"
     if isinstance(error, FileNotFoundError) and error.filename in ("curl", "gsutil", "ais"):
         return f"the program {error.filename} is not here; install it"
     return getattr(error, "strerror", None) or str(error)
