@@ -22,6 +22,7 @@ from neocog.errors import DataError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff", "jp2", "avif")
 LONGEST_LABEL = 1 << 20  # bytes of a .cls or .json
+AT_ONCE = 1 << 16  # bytes asked of a program or a server
 BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)", re.DOTALL)  # of a sample, and of its part
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
@@ -37,13 +38,24 @@ class Sample:
     label: str | None  # as it is written
 
 
-def contents(file: IO[bytes], wanted: Collection[str], where: str) -> Iterator[tuple[str, bytes]]:
+def can_seek(file: IO[bytes]) -> bool:
+    """Whether what is not wanted of a shard can be jumped over: a file, and not compressed."""
+    if not getattr(file, "seekable", bool)():
+        return False
+    begin = file.read(6)
+    file.seek(0)
+    return not begin.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ"))
+
+
+def contents(
+    file: IO[bytes], wanted: Collection[str], where: str, *, seeks: bool = False
+) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of the wanted members of a shard, in its order.
 
     Raises `DataError` where the shard is damaged or ends too early.
     """
     with _in_words(where):
-        for tar, member in _members(file, seeks=False):
+        for tar, member in _members(file, seeks=seeks):
             if member.name in wanted:
                 yield member.name, _content(tar, member, MAX_BYTES, where)
 
@@ -101,7 +113,7 @@ def _label(key: str, parts: dict[str, Any]) -> str | None:
 
 def _members(file: IO[bytes], *, seeks: bool) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """The regular files in an archive, each to be read before the next is asked for."""
-    with tarfile.open(fileobj=file, mode="r:" if seeks else "r|*") as tar:
+    with tarfile.open(fileobj=file, mode="r:" if seeks else "r|*", bufsize=AT_ONCE) as tar:
         archive: Any = tar  # whose list of members is said nowhere
         while (member := tar.next()) is not None:
             archive.members.clear()  # else the archive's whole list stays in memory

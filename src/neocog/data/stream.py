@@ -114,7 +114,8 @@ class Stream:
         name, member = member_of(self.paths[place])
         source = self.sources[name]
         with reading(source) as file:
-            for _, content in members.contents(file, {member}, source):
+            seeks = members.can_seek(file)
+            for _, content in members.contents(file, {member}, source, seeks=seeks):
                 return content
         raise _gone(source, member)
 
@@ -139,7 +140,11 @@ class _Pass:
         self.failed: dict[int, Exception] = {}
         self.done = self.until = 0
         self.closed = False
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()
+        self.came = threading.Condition(self.lock)  # a picture that somebody waits for, or an error
+        # more of a shard is wanted: one each, so that only those wake that have something to do
+        self.wanted = {shard: threading.Condition(self.lock) for shard in self.waiting}
+        self.asked: set[int] = set()  # places that somebody waits for
 
     def go_on(self, places: np.ndarray) -> None:
         positions = self.position[places]
@@ -147,7 +152,7 @@ class _Pass:
         if not len(positions):
             return
         done = int(positions.min())
-        with self.changed:
+        with self.lock:
             for place in self.places[self.done : done].tolist():
                 self.held.pop(place, None)
             self.done = max(self.done, done)
@@ -156,21 +161,24 @@ class _Pass:
     def content(self, place: int) -> bytes | None:
         """None for a picture that is not expected, or not any more."""
         position, shard = int(self.position[place]), int(self.shard_of[place])
-        with self.changed:
+        with self.lock:
             if position < self.done:
                 return None
             self._reach(position + 1)
+            self.asked.add(place)
             while place not in self.held:
                 if shard in self.failed:
                     raise self.failed[shard]
-                self.changed.wait()
+                self.came.wait()
+            self.asked.discard(place)
             return self.held[place]
 
     def close(self) -> None:
-        with self.changed:
+        with self.lock:
             self.closed = True
             self.held.clear()
-            self.changed.notify_all()
+            for wanted in self.wanted.values():
+                wanted.notify()
 
     def _reach(self, until: int) -> None:
         """What comes before `until` in the order is wanted now."""
@@ -182,7 +190,9 @@ class _Pass:
             threading.Thread(
                 target=self._read, args=(shard,), name=f"neocog-shard-{shard}", daemon=True
             ).start()
-        self.changed.notify_all()
+        for shard, positions in self.waiting.items():
+            if positions and positions[0] < until:
+                self.wanted[shard].notify()
 
     def _read(self, shard: int) -> None:
         """A shard, in a thread of its own."""
@@ -201,14 +211,15 @@ class _Pass:
                     self.tell(f"{str(error).splitlines()[0]}; trying again")
                     time.sleep(wait)
         except Exception as error:  # raised again where it is waited for
-            with self.changed:
+            with self.lock:
                 self.failed[shard] = error
-                self.changed.notify_all()
+                self.came.notify_all()
 
     def _through(self, shard: int, wanted: dict[str, int]) -> None:
         source = self.source[shard]
         with reading(source) as file:
-            for member, content in members.contents(file, wanted, source):
+            seeks = members.can_seek(file)
+            for member, content in members.contents(file, wanted, source, seeks=seeks):
                 if not self._keep(shard, wanted.pop(member), content):
                     return
         if wanted and not self.closed:
@@ -218,10 +229,11 @@ class _Pass:
         """Hold a picture until it was used, and wait for the next to be wanted. False at the end:
         the rest of the shard is not needed.
         """
-        with self.changed:
+        with self.lock:
             if int(self.position[place]) >= self.done:
                 self.held[place] = content
-            self.changed.notify_all()
+                if place in self.asked:
+                    self.came.notify_all()
             waiting = self.waiting[shard]
             while not self.closed:
                 while waiting and self._is_read(waiting[0]):
@@ -230,7 +242,7 @@ class _Pass:
                     return False
                 if waiting[0] < self.until:
                     return True
-                self.changed.wait()
+                self.wanted[shard].wait()
             return False
 
     def _is_read(self, position: int) -> bool:

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 from neocog.data import lists, members, shardindex
 from neocog.data.cache import cache_dir
@@ -77,7 +76,7 @@ def _read_all(sources: Mapping[str, str], place: str, tell: Tell) -> Counted:
     ignored, last = [], time.monotonic()
     for name, source in sources.items():
         with reading(source) as stream:
-            seeks = not is_url(source) and not _is_packed(stream)
+            seeks = members.can_seek(stream)
             every = list(members.samples(stream, source, seeks=seeks))
         found[name] = [sample for sample in every if sample.label is not None]
         ignored += [Ignored(f"{name}/{s.member}", "no label") for s in every if s.label is None]
@@ -117,12 +116,6 @@ def _read_all(sources: Mapping[str, str], place: str, tell: Tell) -> Counted:
             "do not; rename them, or name the shards that are meant"
         )
     return classes.names, shards, ignored
-
-
-def _is_packed(file: IO[bytes]) -> bool:
-    begin = file.read(6)
-    file.seek(0)
-    return begin.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ"))
 
 
 def _split(name: str, source: str) -> str:
