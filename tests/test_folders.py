@@ -225,8 +225,8 @@ def test_stats_and_sheets(
     assert main(["data", "look", str(folder)]) == 0
     assert main(["data", "look", str(folder), "--augment", "alexnet_2012"]) == 0
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
-        "my pictures-2.png",
-        "my pictures.png",
+        "my_pictures-2.png",
+        "my_pictures.png",
     ]
 
 

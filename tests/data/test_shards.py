@@ -647,7 +647,7 @@ def test_the_commands_pack_train_and_refuse(
         (["data", "pack", "colours-shards"], "are shards already"),
         (["data", "pack", str(folder)], "it exists"),
         (["data", "pack", str(folder), "--shard-size", "0"], "above 0"),
-        (["data", "pack", "mnist"], "no folder of pictures"),
+        (["data", "pack", "mnist"], "takes a folder of pictures"),
         ([*out[:-1], "other", "--set", "balance=sampling"], "use balance=weights"),
     ):
         assert main(command) == 2, command

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from neocog.asked import dataset_for
+from neocog.asked import dataset_for, is_path
 from neocog.cli.output import Counting, Transfers, emit, program, table, tell
 from neocog.data.dataset import Dataset
 from neocog.data.manifest import manifest, split_list, write_new
@@ -41,6 +41,7 @@ def stats(options: argparse.Namespace) -> None:
 
 
 def write_manifest(options: argparse.Namespace) -> None:
+    _check_place(options.name)
     dataset = dataset_of(options)
     root = _root(dataset)
     out = Path(options.out or f"{dataset.name}-lists")
@@ -56,6 +57,7 @@ def write_manifest(options: argparse.Namespace) -> None:
 
 
 def write_split(options: argparse.Namespace) -> None:
+    _check_place(options.name)
     dataset = dataset_of(options)
     out = Path(options.out or f"{dataset.name}-split.csv")
     if out.suffix.lower() != ".csv":
@@ -77,6 +79,7 @@ def write_shards(options: argparse.Namespace) -> None:
         raise UsageError(
             f"--shard-size: {options.shard_size:g} was given; it takes megabytes, above 0"
         )
+    _check_place(options.name)
     dataset = dataset_of(options)
     out = Path(options.out or f"{dataset.name}-shards")
     line = Counting(sys.stderr, sum(map(len, dataset.splits.values())), "packed")
@@ -122,9 +125,14 @@ def dataset_of(options: argparse.Namespace) -> Dataset:
     )
 
 
+def _check_place(name: str) -> None:
+    """Before a data set is fetched only to be refused."""
+    if not is_path(name):
+        raise UsageError(f"{name}: a data set by name; this takes a folder of pictures, or a list")
+
+
 def _root(dataset: Dataset) -> Path:
-    if dataset.listing is None:
-        raise UsageError(f"{dataset.name} is no folder of pictures, so there are no files to list")
+    assert dataset.listing is not None
     if dataset.listing.shards:
         raise UsageError(f"{dataset.name}: its pictures are in shards; make lists of the folder")
     return dataset.listing.root

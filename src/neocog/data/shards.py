@@ -73,6 +73,8 @@ def of_place(place: str, tell: Tell) -> Listing:
     if len(named) == 1 and not _is_archive(named[0]):
         only = named[0]
         index = only if only.endswith(NAME) else f"{only.rstrip('/')}/{NAME}"
+        if is_url(index):
+            tell(f"getting {index}")  # a host that does not answer is asked for a minute
         return _of_index(index, only)
     place = "::".join(
         part if is_url(part) else str(users_path(part, "the shards").absolute()) for part in parts
