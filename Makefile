@@ -6,8 +6,10 @@
 # make prove-bench  the benchmark with its peers installed: Keras has the networks that we have
 # make bench  measures neocog beside Keras, PyTorch and two runtimes, in about twenty minutes;
 #             make bench BENCH='--avx2' or '--minutes 60': with options of `neocog bench`
-# make fuzz   the readers of folders, lists, pictures and shards under a coverage-guided fuzzer (on Linux),
-#             a minute each; make fuzz FUZZ=600: ten minutes each
+# make fuzz   the readers of folders, lists, pictures and shards under a coverage-guided fuzzer (on
+#             Linux), a minute each; make fuzz FUZZ=600: ten minutes each
+# make endurance   200 runs killed anywhere and gone on with, in about seven minutes;
+#             make endurance KILLS=40: the short form
 #
 # Everything is installed into .venv, once: a second call costs nothing.
 
@@ -18,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint con
 # two processes of one thread each: torch's own threads would only wait for each other
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: setup demo test check prove prove-networks prove-bench bench fuzz clean
+.PHONY: setup demo test check prove prove-networks prove-bench bench fuzz endurance clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/core
@@ -81,6 +83,10 @@ fuzz: $(VENV)/fuzz
 	  PYTHONPATH=. $(BIN)/python -m tests.fuzz.targets $$target -max_total_time=$(FUZZ) \
 	    -verbosity=0 || exit 1; \
 	done
+
+KILLS ?= 200
+endurance: $(VENV)/dev
+	@PYTHONPATH=. $(BIN)/python -m tests.endurance.kills --kills $(KILLS)
 
 clean:
 	rm -rf $(VENV) build/fuzz .mypy_cache .ruff_cache .pytest_cache

@@ -57,6 +57,7 @@ def test_a_resumed_run_goes_on_as_it_began(tmp_path: Path) -> None:
     job, said = resumed(folder)  # nothing is asked for now
     assert said == []
     assert job.hardware.layout == "contiguous"
+    folder.let_go()
     told: list[str] = []
     api.resume(folder.path, watcher=Silent(), tell=told.append)
     assert any("fp32" in line and "(as it began)" in line for line in told)

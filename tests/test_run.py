@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from tests.conftest import Silent
 
-from neocog import api, training
+from neocog import api, checkpoints, training
 from neocog.analysis.scores import scores, summary
 from neocog.data.dataset import Split
 from neocog.data.loading import load
@@ -22,6 +22,7 @@ from neocog.recipe import Recipe
 from neocog.recipes import find
 from neocog.records import Predictions, Step
 from neocog.run import RunFolder
+from neocog.stopping import Interrupted
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def test_a_run_folder_holds_what_the_design_says_and_nothing_half_written(
     finished_run: Path,
 ) -> None:
     assert sorted(path.name for path in finished_run.iterdir()) == [
+        ".lock",
         "best.safetensors",
         "curves.png",
         "environment.json",
@@ -128,7 +130,7 @@ def test_a_full_disk_leaves_the_last_good_state(run: Path, monkeypatch: pytest.M
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("neocog.run.os.fsync", full)
+    monkeypatch.setattr("neocog.writing.os.fsync", full)
     with pytest.raises(NeocogError, match=r"last\.pt: cannot be written: No space left"):
         folder.save_state({"history": []})
     assert (run / "last.pt").read_bytes() == before
@@ -147,7 +149,7 @@ def test_the_systems_reason_is_said_though_torch_says_another(run: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (run / "last.pt").read_bytes() == before
-    assert not list(run.glob(".*"))
+    assert not list(run.glob(".*.part"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\x80\x04.", b"\x00" * 500])
@@ -166,7 +168,7 @@ def test_a_damaged_file_is_named(run: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize("content", [b"", b"junk", b"\x00" * 1000])
 def test_a_damaged_checkpoint_is_named(run: Path, content: bytes) -> None:
     (run / "last.pt").write_bytes(content)
-    with pytest.raises(NeocogError, match=r"last\.pt: damaged"):
+    with pytest.raises(NeocogError, match=r"last\.pt: it has no seal: it is cut off"):
         RunFolder.open(run).state()
 
 
@@ -177,8 +179,9 @@ def test_a_checkpoint_with_code_in_it_is_refused(run: Path, tmp_path: Path) -> N
         def __reduce__(self) -> object:
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
-    torch.save({"network": Evil()}, run / "last.pt")
-    with pytest.raises(NeocogError, match=r"last\.pt"):
+    with (run / "last.pt").open("wb") as file:
+        checkpoints.write({"network": Evil()}, file)
+    with pytest.raises(NeocogError, match=r"last\.pt: damaged, or not written by neocog"):
         RunFolder.open(run).state()
     assert not (tmp_path / "ran").exists()
 
@@ -198,7 +201,7 @@ def interrupted(tmp_path: Path, after: int, recipe: Recipe) -> Path:
     network = create("lenet_relu", seed=recipe.seed)
     job = training.begin(network, data, recipe=recipe, out=tmp_path / "stopped")
     steps = 0
-    with pytest.raises(training.Interrupted, match="neocog resume"):
+    with pytest.raises(Interrupted, match="neocog resume"):
         for fact in training.run(job):
             steps += isinstance(fact, Step)
             if steps == after and isinstance(fact, Step):
@@ -282,7 +285,7 @@ def test_ctrl_c_while_scoring_leaves_a_run_that_can_be_resumed(
     )
     with monkeypatch.context() as patch:
         patch.setattr(training, "_score", interrupt)
-        with pytest.raises(training.Interrupted, match=r"neocog resume '.*a b'"):
+        with pytest.raises(Interrupted, match=r"neocog resume '.*a b'"):
             list(training.run(job))
     assert api.resume(job.folder.path, watcher=Silent()).scores["test"]["n"] == 359
 

@@ -17,20 +17,21 @@ from torch import nn
 
 from neocog import planning, training
 from neocog.analysis.scores import summary
+from neocog.announced import about, clock_of
 from neocog.asked import changed, dataset_for, in_bytes, network_for, recipe_for
 from neocog.data.batches import to_input
 from neocog.data.dataset import Dataset
 from neocog.data.pictures import read
 from neocog.engine import memory
-from neocog.engine.evaluate import VIEW_COUNTS
-from neocog.engine.hardware import Hardware, Wanted, choose, has_bf16
-from neocog.engine.schedules import epoch_count
+from neocog.engine.hardware import Wanted, choose
+from neocog.errors import UsageError
 from neocog.progress import Clock, Notebook, Terminal, Watcher, in_notebook, watched
 from neocog.recipe import Recipe
 from neocog.recipes import described
 from neocog.records import Epoch
 from neocog.report import curves
 from neocog.run import RunFolder
+from neocog.saving import EVERY
 
 
 class Run:
@@ -115,6 +116,7 @@ def train(
     from_dir: str | Path | None = None,
     skip: str | Path | None = None,
     cache_size: float | None = None,
+    save_every: float = EVERY,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
@@ -128,7 +130,8 @@ def train(
     None for the network's own; `epochs` and `changes` ({"lr": 0.05}) alter it, `minutes` stretches
     or shortens its schedule to that time, scores included. `out` is the run folder, else one is
     made in runs/. Progress goes to stderr, or into the notebook's cell; `watcher`, `tell` and
-    `progress` replace that. Ctrl-C saves and raises `Interrupted`.
+    `progress` replace that. It is saved every `save_every` seconds and after each epoch; Ctrl-C
+    and SIGTERM save and raise `Interrupted`.
 
     How fast it goes, and of the outcome no more than rounding, follows from `device`, `precision`
     ("fp32", "bf16"), `layout` ("contiguous", "channels_last"), `compile` ("yes", "no") and
@@ -155,6 +158,7 @@ def train(
         out=None if out is None else Path(out),
         wanted=wanted,
         minutes=minutes,
+        save_every=_seconds(save_every),
         tell=say,
     )
     return _go(job, say, watcher)
@@ -214,6 +218,7 @@ def resume(
     layout: str = "auto",
     compile: str = "auto",
     threads: int | None = None,
+    save_every: float = EVERY,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
@@ -231,6 +236,7 @@ def resume(
         from_dir=from_dir,
         cache_size=in_bytes(cache_size),
         wanted=Wanted(device, precision, layout, compile, threads),
+        save_every=_seconds(save_every),
         tell=tell or _to_stderr,
         progress=progress,
     )
@@ -242,11 +248,17 @@ def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:
     return Run(RunFolder.open(path), network)
 
 
+def _seconds(given: float) -> float:
+    if not isinstance(given, int | float) or not given > 0:
+        raise UsageError(f"save-every: {given!r} was given; it takes seconds, above 0")
+    return float(given)
+
+
 def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None) -> Run:
-    for line in _about(job):
+    for line in about(job):
         tell(line)
     name = f"{job.folder.network_name} on {job.dataset.name}"
-    seen = watcher or _watcher(_clock(job), name)
+    seen = watcher or _watcher(clock_of(job), name)
     said = False
     for fact in watched(training.run(job), seen):
         if isinstance(fact, Epoch) and not said:
@@ -267,52 +279,6 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
 
 def _watcher(clock: Clock, title: str) -> Watcher:
     return Notebook(clock, title=title) if in_notebook() else Terminal(sys.stderr, clock)
-
-
-def _clock(job: training.Job) -> Clock:
-    """A picture trained on costs about three that are only looked at: two ways back, one there."""
-    data = job.dataset
-    trained = 3 * job.recipe.epochs * len(data.train)
-    check = len(data.val)
-    final = VIEW_COUNTS[job.recipe.views] * (len(data.val) + len(data.test))
-    return Clock(epoch_count(job.recipe), check=check / trained, final=final / trained)
-
-
-def _about(job: training.Job) -> list[str]:
-    """What is about to happen, in a few lines."""
-    data, recipe, spec, hardware = job.dataset, job.recipe, job.spec, job.hardware
-    weights = sum(w.numel() for w in job.network.parameters())
-    size = f"{spec.channels}x{spec.size[0]}x{spec.size[1]}"
-    have = "x".join(str(n) for n in (data.channels, *(data.train.size or ("many sizes",))))
-    fitted = "" if have == size else f", from {have} ({spec.placing})"
-    begun = job.training.epoch + job.training.step
-    where = f"epoch {job.training.epoch + 1}, step {job.training.step + 1}"
-    if recipe.validation and not len(data.val):
-        held = "  (too few pictures for a validation split: the last weights are scored)"
-    else:
-        held = ""
-    return [
-        f"data     {data.name}: {len(data.train):,} pictures to train on, {len(data.val):,} to "
-        f"validate, {len(data.test):,} to test ({data.origin}){held}",
-        f"network  {job.folder.network_name}: {weights:,} weights, input {size}{fitted}",
-        f"recipe   {described(recipe)}: {recipe.epochs:g} epochs of batch {recipe.batch_size}, "
-        f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, seed {recipe.seed}",
-        *machine_lines(hardware),
-        f"run      {job.folder.path}" + (f", from {where}" if begun else ""),
-    ]
-
-
-def machine_lines(hardware: Hardware) -> list[str]:
-    """On what it is carried out, how, and why so."""
-    kept = ", memory kept" if hardware.memory == "kept" else ""
-    why, times = hardware.why, hardware.measured
-    if str(hardware) in times:
-        plain = next(iter(times.values()))
-        why += f": {times[str(hardware)]:.3g} ms a step; plain {plain:.3g}"
-    lines = [f"machine  {hardware.name}: {hardware.device}, {hardware}{kept} ({why})"]
-    if hardware.precision == "bf16" and not has_bf16(hardware.device):
-        lines.append("bf16     nothing here multiplies in bf16: --precision fp32 is faster")
-    return lines
 
 
 def _to_stderr(line: str) -> None:

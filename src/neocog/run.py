@@ -4,6 +4,7 @@ recipe.json        network, data set and recipe: enough to repeat the run
 input.json         InputSpec
 environment.json   versions, hardware, command line, where the data came from
 last.pt            all that changes while training; what resuming reads
+before.pt          the same as it was saved before that, while the run is not finished
 best.safetensors   the weights that are scored, with recipe and InputSpec in its metadata
 history.jsonl      an epoch a line
 validation.npz     logits and labels of the validation split, under those weights
@@ -16,17 +17,17 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import filelock
 import numpy as np
 import safetensors.torch
-import torch
-from torch import nn
+from torch import Tensor, nn
 
+from neocog import checkpoints
 from neocog.data import recorded
 from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
@@ -35,8 +36,11 @@ from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
 from neocog.runfiles import data_in, json_in, predictions_in
+from neocog.writing import written
 
 T = TypeVar("T")
+CHECKPOINTS = ("last.pt", "before.pt")  # in the order in which they are tried
+LOCK = ".lock"
 
 
 class RunFolder:
@@ -44,6 +48,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: filelock.BaseFileLock | None = None
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -78,7 +83,8 @@ class RunFolder:
         if not str(out):
             raise UsageError("--out: an empty name was given; name a new folder")
         try:
-            used = Path(out).is_dir() and any(Path(out).iterdir())
+            names = Path(out).iterdir() if Path(out).is_dir() else ()
+            used = any(path.name != LOCK for path in names)
         except OSError as error:
             raise UsageError(f"{out}: cannot be looked at: {error.strerror}") from error
         if used:
@@ -100,16 +106,13 @@ class RunFolder:
         self._write_json("environment.json", environment)
 
     def save_state(self, state: dict[str, Any]) -> None:
-        self.write("last.pt", lambda file: torch.save(state, file))
+        """The checkpoint; the one before it stays until the next."""
+        self.write("last.pt", lambda file: checkpoints.write(state, file), keep="before.pt")
         lines = "".join(json.dumps(epoch) + "\n" for epoch in state["history"])
         self.write("history.jsonl", lambda file: file.write(lines.encode()))
 
-    def save_weights(self, network: nn.Module, epoch: int) -> None:
-        # cloned, for safetensors refuses tensors that share their memory, as tied weights do
-        weights = {
-            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, tensor in network.state_dict().items()
-        }
+    def save_weights(self, weights: dict[str, Tensor], epoch: int) -> None:
+        """The weights that would be scored, after that epoch; none shares its memory."""
         about = {
             "neocog": json.dumps({**self._read("recipe.json", json_in), "epoch": epoch}),
             "input": json.dumps(self.spec.to_json()),
@@ -126,23 +129,13 @@ class RunFolder:
         content = recorded.to_csv(rows)
         self.write("pictures.csv", lambda file: file.write(content))
 
-    def write(self, name: str, write: Callable[[IO[bytes]], object]) -> None:
-        """File `name`, whole or not at all; `NeocogError` where it cannot be written."""
-        path, aside = self.path / name, self.path / f".{name}.{os.getpid()}.part"
-        try:
-            with aside.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except BaseException as error:
-            aside.unlink(missing_ok=True)
-            if not isinstance(error, OSError | RuntimeError):  # a second Ctrl-C, say
-                raise
-            # torch.save says a full disk with a RuntimeError
-            raise NeocogError(
-                f"{path}: cannot be written: {_reason(error)}. What was saved before is untouched"
-            ) from error
+    def write(
+        self, name: str, write: Callable[[IO[bytes]], object], *, keep: str | None = None
+    ) -> None:
+        """File `name`, whole or not at all; `NeocogError` where it cannot be written. What it was
+        before stays as `keep`.
+        """
+        written(self.path / name, write, keep=None if keep is None else self.path / keep)
 
     # -- reading one
 
@@ -212,14 +205,45 @@ class RunFolder:
         last = "test" if self.data["pictures"]["test"] else "validation"
         return (self.path / f"{last}.npz").exists()
 
-    def state(self) -> dict[str, Any]:
-        """What `save_state` was given."""
-        self._need("last.pt", "it was stopped before anything could be saved")
-        return self._read(
-            "last.pt",
-            lambda p: dict(torch.load(p, map_location="cpu", weights_only=True)),
-            quote=False,  # torch would advise to load it unsafely
-        )
+    @property
+    def saved(self) -> bool:
+        """Whether there is anything to go on from."""
+        return any((self.path / name).exists() for name in CHECKPOINTS)
+
+    def state(self, tell: Callable[[str], None] | None = None) -> dict[str, Any]:
+        """What `save_state` was given last; where that is damaged, what it was given before, which
+        is told.
+        """
+        if not self.saved:
+            self._need("last.pt", "it was stopped before anything could be saved")
+        return checkpoints.newest([self.path / name for name in CHECKPOINTS], tell)
+
+    def finish(self) -> None:
+        """All is written: the checkpoint before the last is not needed any more."""
+        (self.path / CHECKPOINTS[1]).unlink(missing_ok=True)
+
+    # -- one process at a time
+
+    def hold(self) -> None:
+        """Keep other processes from training in this folder, until `let_go` or the end of this
+        one, however it ends. Raises `UsageError` if one does already.
+        """
+        lock = filelock.FileLock(self.path / LOCK, timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise UsageError(
+                f"{self.path}: another process is training in this run folder; wait for its end, "
+                "or name another folder"
+            ) from None
+        except (OSError, NotImplementedError):
+            return  # a file system without locks: then it is the user's own affair
+        self._lock = lock
+
+    def let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.release(force=True)
+            self._lock = None  # the file stays: who removes it splits those who wait for it
 
     def new_network(self) -> nn.Sequential:
         """The run's network, as it was made, without its weights."""
@@ -276,16 +300,6 @@ class RunFolder:
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         self.write(name, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
-
-
-def _reason(error: BaseException) -> str:
-    """What the system said, though a library said something else on top of it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return str(error).splitlines()[0]
 
 
 def _first_free(root: Path, name: str) -> Path:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 import platform
-import shlex
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -36,19 +32,8 @@ from neocog.planning import batches_of, name_of, paced, prepared
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
 from neocog.run import RunFolder
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, after the step was finished and saved in the run folder `path`."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"stopped and saved; `neocog resume {quoted(path)}` goes on")
-        self.path = path
-
-
-def quoted(path: Path) -> str:
-    """A path as one types it in a shell."""
-    return shlex.quote(str(path))
+from neocog.saving import EVERY, Saver
+from neocog.stopping import Interrupted, Stop, quoted, signals
 
 
 @dataclass(eq=False)
@@ -64,6 +49,7 @@ class Job:
     training: Training
     until: float = math.inf  # of time.monotonic: then training ends, wherever it is
     done: float = 1.0  # the share of its steps that was done when it ended
+    save_every: float = EVERY  # seconds
 
 
 def begin(
@@ -74,6 +60,7 @@ def begin(
     out: Path | None = None,
     wanted: Wanted | None = None,
     minutes: float | None = None,
+    save_every: float = EVERY,
     tell: Callable[[str], None] | None = None,
 ) -> Job:
     """A new run of `network` on `dataset`, with its folder made and its start written.
@@ -90,6 +77,7 @@ def begin(
     training = Training.begin(network, recipe)
     name = name_of(network)
     folder = RunFolder.create(out, name=f"{name}-{dataset.name}")
+    folder.hold()
     folder.write_start(
         recipe,
         spec,
@@ -99,7 +87,9 @@ def begin(
     )
     if dataset.listing:
         folder.write_pictures(record(dataset))
-    return Job(network, dataset, recipe, spec, folder, hardware, training, until)
+    return Job(
+        network, dataset, recipe, spec, folder, hardware, training, until, save_every=save_every
+    )
 
 
 def resume(
@@ -110,32 +100,51 @@ def resume(
     from_dir: str | Path | None = None,
     cache_size: int | None = None,
     wanted: Wanted | None = None,
+    save_every: float = EVERY,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Job:
     """A run as it was saved. A network that is not neocog's must be given again."""
-    wanted = wanted or Wanted()
-    recipe, spec, facts = folder.recipe, folder.spec, folder.data
+    recipe, facts = folder.recipe, folder.data
     if folder.finished:
         raise UsageError(
             f"{folder.path}: this run is finished; `neocog eval {quoted(folder.path)}` shows its "
             "scores"
         )
-    state = folder.state()
-    network = folder.new_network() if network is None else network
-    if dataset is None and facts.get("layout"):
-        place = str(from_dir or facts["from"])
-        dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
-    elif dataset is None:
-        dataset = load(
-            facts["name"],
-            validation=facts["validation"],
-            seed=facts["seed"],
-            from_dir=from_dir or facts["from"],
-            tell=tell,
-            progress=progress,
-        )
-    _check_same_data(folder, dataset)
+    folder.hold()
+    try:
+        state = folder.state(tell)
+        network = folder.new_network() if network is None else network
+        if dataset is None and facts.get("layout"):
+            place = str(from_dir or facts["from"])
+            dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
+        elif dataset is None:
+            dataset = load(
+                facts["name"],
+                validation=facts["validation"],
+                seed=facts["seed"],
+                from_dir=from_dir or facts["from"],
+                tell=tell,
+                progress=progress,
+            )
+        _check_same_data(folder, dataset)
+        job = _resumed(folder, state, network, dataset, recipe, wanted or Wanted(), tell)
+    except BaseException:
+        folder.let_go()
+        raise
+    job.save_every = save_every
+    return job
+
+
+def _resumed(
+    folder: RunFolder,
+    state: dict[str, Any],
+    network: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    wanted: Wanted,
+    tell: Callable[[str], None] | None,
+) -> Job:
     network.to(choose(wanted).device)
     training = Training.begin(network, recipe)
     try:
@@ -154,31 +163,37 @@ def resume(
         versions=_versions(),
         tell=tell,
     )
-    return Job(network, dataset, recipe, spec, folder, hardware, training)
+    return Job(network, dataset, recipe, folder.spec, folder, hardware, training)
 
 
 def run(job: Job) -> Iterator[Step | Epoch]:
     """Train to the end, saving as it goes; then score the test split, once.
 
-    Ctrl-C ends the step, saves and raises `Interrupted`; a second one does not wait for the step.
+    Ctrl-C and SIGTERM end the step, save and raise `Interrupted`; a second one does not wait for
+    the step.
     """
-    folder = job.folder
-    try:
-        if not (folder.path / "last.pt").exists():
-            _save(job)  # from here on there is something to resume
-        yield from _train(job)
-        _score(job)
-    except Interrupted:
-        raise
-    except KeyboardInterrupt:
-        if (folder.path / "last.pt").exists():
-            raise Interrupted(folder.path) from None
-        raise
-    finally:
-        job.dataset.finish()
+    folder, saver = job.folder, Saver(job.folder, job.save_every)
+    with signals() as stop:
+        try:
+            if not folder.saved:
+                _save(job)  # from here on there is something to resume
+            yield from _train(job, saver, stop)
+            saver.wait()
+            _score(job)
+            folder.finish()
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            if folder.saved:
+                raise Interrupted(folder.path, terminated=stop.terminated) from None
+            raise
+        finally:
+            job.dataset.finish()
+            saver.end()
+            folder.let_go()
 
 
-def _train(job: Job) -> Iterator[Step | Epoch]:
+def _train(job: Job, saver: Saver, stop: Stop) -> Iterator[Step | Epoch]:
     recipe, device = job.recipe, job.hardware.device
     batches = batches_of(job.dataset, recipe, job.spec, device)
     facts = fit(
@@ -189,23 +204,29 @@ def _train(job: Job) -> Iterator[Step | Epoch]:
         until=job.until,
         hardware=job.hardware,
     )
-    with _ctrl_c() as pressed, closing(facts):  # whatever ends it, torch is put back at once
+    with stop.waiting(), closing(facts):  # whatever ends it, torch is put back at once
         for fact in facts:
             if isinstance(fact, Epoch):
                 job.dataset.finish()
-                if fact.best or recipe.select == "last":
-                    job.folder.save_weights(job.network, fact.epoch)
-                _save(job)
+                chosen = fact.best or recipe.select == "last"
+                saver.save(_state(job), job.network if chosen else None, fact.epoch)
             else:
                 job.done = fact.done
+                if saver.due():
+                    saver.save(_state(job))
             yield fact
-            if pressed.is_set() and job.training.epoch < epoch_count(recipe):
-                _save(job)
-                raise Interrupted(job.folder.path)
+            if stop.asked and job.training.epoch < epoch_count(recipe):
+                saver.save(_state(job))
+                saver.wait()
+                raise Interrupted(job.folder.path, terminated=stop.terminated)
+
+
+def _state(job: Job) -> dict[str, Any]:
+    return {**job.training.state(), "recipe": job.recipe.to_json()}
 
 
 def _save(job: Job) -> None:
-    job.folder.save_state({**job.training.state(), "recipe": job.recipe.to_json()})
+    job.folder.save_state(_state(job))
 
 
 def _score(job: Job) -> None:
@@ -278,23 +299,3 @@ def _versions() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": version("numpy"),
     }
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """Set at the first Ctrl-C; the second interrupts at once. In a side thread: never set."""
-    pressed = threading.Event()
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)

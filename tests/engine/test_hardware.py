@@ -12,6 +12,7 @@ from tests.engine.test_fit import batches, dropout_net, pictures
 from torch import Tensor, nn
 
 from neocog import api
+from neocog.announced import machine_lines
 from neocog.data.loading import load
 from neocog.engine import hardware as machine
 from neocog.engine import passes as ways
@@ -408,11 +409,11 @@ def test_the_machine_line_says_what_was_chosen_and_why() -> None:
         why="measured",
         measured={"2 threads, fp32": 45.04, "2 threads, fp32, channels_last": 31.0},
     )
-    assert api.machine_lines(chosen) == [
+    assert machine_lines(chosen) == [
         "machine  AMD EPYC, 2 cores: cpu, 2 threads, fp32, channels_last, memory kept "
         "(measured: 31 ms a step; plain 45)"
     ]
-    assert api.machine_lines(here(threads=1, name="x"))[0] == (
+    assert machine_lines(here(threads=1, name="x"))[0] == (
         "machine  x: cpu, 1 thread, fp32 (too short to measure)"
     )
 

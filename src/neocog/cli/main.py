@@ -17,7 +17,7 @@ from neocog.errors import NeocogError, UsageError
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USAGE, TERMINATED, INTERRUPTED = 0, 1, 2, 75, 130
 
 ABOUT = """\
 The classic convolutional networks as their papers print them, trained from one command.
@@ -28,7 +28,7 @@ The classic convolutional networks as their papers print them, trained from one 
   neocog predict RUN picture.png            what a trained network says of a picture
 """
 EXIT_CODES = "exit codes: 0 done, 1 a failure that the message explains, 2 wrong usage, \
-130 interrupted"
+75 terminated and saved: `neocog resume` goes on, 130 interrupted"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error, FAILED)
     except KeyboardInterrupt as interrupt:
         _say_interrupted(interrupt)
-        return INTERRUPTED
+        return TERMINATED if getattr(interrupt, "terminated", False) else INTERRUPTED
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # `neocog nets | head`: who reads has read enough
@@ -216,6 +216,7 @@ def _train(commands: Commands) -> None:
     _device(train)
     _from(train)
     _cache_size(train)
+    _save_every(train)
 
 
 def _resume(commands: Commands) -> None:
@@ -224,6 +225,7 @@ def _resume(commands: Commands) -> None:
     _device(resume)
     _from(resume)
     _cache_size(resume)
+    _save_every(resume)
 
 
 def _eval(commands: Commands) -> None:
@@ -278,6 +280,16 @@ def _cache_size(command: argparse.ArgumentParser) -> None:
         type=float,
         metavar="GB",
         help="of decoded pictures kept on disk (20, or half of what is free); 0: none",
+    )
+
+
+def _save_every(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--save-every",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="between checkpoints (60), beside those after each epoch",
     )
 
 

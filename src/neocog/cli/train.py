@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from neocog import api
+from neocog.announced import machine_lines
 from neocog.cli.output import Transfers, emit, plan_lines, program, score_lines, tell
 from neocog.errors import UsageError
 
@@ -24,6 +25,7 @@ def train(options: argparse.Namespace) -> None:
         changes=_changes(options),
         skip=options.skip,
         out=options.out,
+        save_every=options.save_every,
         **_how(options),
     )
     _report(run, as_json=options.json)
@@ -42,13 +44,14 @@ def _plan(options: argparse.Namespace) -> None:
     if options.json:
         emit(plan.to_json())
         return
-    for line in [*plan_lines(plan), *api.machine_lines(plan.hardware)]:
+    for line in [*plan_lines(plan), *machine_lines(plan.hardware)]:
         print(line)
 
 
 def resume(options: argparse.Namespace) -> None:
     run = api.resume(
         options.run,
+        save_every=options.save_every,
         **_how(options),
     )
     _report(run, as_json=options.json)

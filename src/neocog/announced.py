@@ -1,0 +1,56 @@
+"""What is said of a run before it begins."""
+
+from __future__ import annotations
+
+from neocog import training
+from neocog.engine.evaluate import VIEW_COUNTS
+from neocog.engine.hardware import Hardware, has_bf16
+from neocog.engine.schedules import epoch_count
+from neocog.progress import Clock
+from neocog.recipes import described
+
+
+def about(job: training.Job) -> list[str]:
+    """What is about to happen, in a few lines."""
+    data, recipe, spec, hardware = job.dataset, job.recipe, job.spec, job.hardware
+    weights = sum(w.numel() for w in job.network.parameters())
+    size = f"{spec.channels}x{spec.size[0]}x{spec.size[1]}"
+    have = "x".join(str(n) for n in (data.channels, *(data.train.size or ("many sizes",))))
+    fitted = "" if have == size else f", from {have} ({spec.placing})"
+    begun = job.training.epoch + job.training.step
+    where = f"epoch {job.training.epoch + 1}, step {job.training.step + 1}"
+    if recipe.validation and not len(data.val):
+        held = "  (too few pictures for a validation split: the last weights are scored)"
+    else:
+        held = ""
+    return [
+        f"data     {data.name}: {len(data.train):,} pictures to train on, {len(data.val):,} to "
+        f"validate, {len(data.test):,} to test ({data.origin}){held}",
+        f"network  {job.folder.network_name}: {weights:,} weights, input {size}{fitted}",
+        f"recipe   {described(recipe)}: {recipe.epochs:g} epochs of batch {recipe.batch_size}, "
+        f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, seed {recipe.seed}",
+        *machine_lines(hardware),
+        f"run      {job.folder.path}" + (f", from {where}" if begun else ""),
+    ]
+
+
+def machine_lines(hardware: Hardware) -> list[str]:
+    """On what it is carried out, how, and why so."""
+    kept = ", memory kept" if hardware.memory == "kept" else ""
+    why, times = hardware.why, hardware.measured
+    if str(hardware) in times:
+        plain = next(iter(times.values()))
+        why += f": {times[str(hardware)]:.3g} ms a step; plain {plain:.3g}"
+    lines = [f"machine  {hardware.name}: {hardware.device}, {hardware}{kept} ({why})"]
+    if hardware.precision == "bf16" and not has_bf16(hardware.device):
+        lines.append("bf16     nothing here multiplies in bf16: --precision fp32 is faster")
+    return lines
+
+
+def clock_of(job: training.Job) -> Clock:
+    """A picture trained on costs about three that are only looked at: two ways back, one there."""
+    data = job.dataset
+    trained = 3 * job.recipe.epochs * len(data.train)
+    check = len(data.val)
+    final = VIEW_COUNTS[job.recipe.views] * (len(data.val) + len(data.test))
+    return Clock(epoch_count(job.recipe), check=check / trained, final=final / trained)

@@ -1,0 +1,94 @@
+"""Checkpoints as bytes: what torch writes, and a digest of it at the end.
+
+A file that was cut off, filled with zeros by a lost power supply or changed in any bit is known for
+what it is. `torch.load(path, weights_only=True)` reads such a file as well: what follows a zip is
+not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from torch import Tensor
+
+from neocog.errors import NeocogError
+
+MARK = b"\nneocog sha256 "
+SEAL = len(MARK) + 64 + 1  # bytes: the mark, the digest in hexadecimal, a line end
+AT_ONCE = 1 << 20  # bytes
+
+
+def write(state: dict[str, Any], file: IO[bytes]) -> None:
+    """A state of tensors and plain values, sealed."""
+    sealed = _Sealed(file)
+    torch.save(state, cast(IO[bytes], sealed))  # it asks for no more than these two
+    file.write(MARK + sealed.digest.hexdigest().encode() + b"\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `write` was given, on the processor. Raises `ValueError` for a file that is not as it
+    was written; nothing of it is executed.
+    """
+    with path.open("rb") as file:
+        rest = path.stat().st_size - SEAL
+        digest = hashlib.sha256()
+        while rest > 0 and (chunk := file.read(min(rest, AT_ONCE))):
+            digest.update(chunk)
+            rest -= len(chunk)
+        seal = file.read()
+        if len(seal) != SEAL or not seal.startswith(MARK):
+            raise ValueError("it has no seal: it is cut off, or was never written whole")
+        if seal != MARK + digest.hexdigest().encode() + b"\n":
+            raise ValueError("its content is not what was written: it does not fit its seal")
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def newest(paths: Sequence[Path], tell: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """The first of the checkpoints that is as it was written; that one before it was not is told.
+
+    Raises `NeocogError` where none is.
+    """
+    wrong = []
+    for path in paths:
+        try:
+            state = read(path)
+        except FileNotFoundError:
+            wrong.append(f"{path}: missing")
+        except ValueError as error:
+            wrong.append(f"{path}: {error}")
+        except Exception:  # torch raises many things, and would advise to load it unsafely
+            wrong.append(f"{path}: damaged, or not written by neocog")
+        else:
+            if wrong and tell:
+                tell(f"{wrong[0]}. Going on from the one before it, {path.name}: nothing is lost")
+            return state
+    raise NeocogError("; ".join(wrong) + ". There is nothing to go on from")
+
+
+def copied(state: Any) -> Any:
+    """A state that stays as it is while training goes on."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {key: copied(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(copied(value) for value in state)
+    return state
+
+
+class _Sealed:
+    """A file that is digested while it is written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()

@@ -1,0 +1,100 @@
+"""Saving beside training: the step waits for a copy, not for the disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neocog import checkpoints
+from neocog.run import RunFolder
+
+EVERY = 60.0  # seconds
+
+
+@dataclass
+class _Wanted:
+    """What is to be written next: the weights that would be scored first, then the state that
+    knows of them.
+    """
+
+    state: dict[str, Any]
+    weights: tuple[dict[str, Tensor], int] | None
+
+
+class Saver:
+    """Writes a run's states into its folder, in a thread, one after the other.
+
+    A state that comes while one is written takes the place of any that waits: it holds all that
+    the other did. What goes wrong is raised by the next call.
+    """
+
+    def __init__(self, folder: RunFolder, every: float = EVERY) -> None:
+        self.folder, self.every = folder, every
+        self._changed = threading.Condition()
+        self._next: _Wanted | None = None
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time to save, and nothing is being saved."""
+        return time.monotonic() - self._last >= self.every and self._thread is None
+
+    def save(self, state: dict[str, Any], network: nn.Module | None = None, epoch: int = 0) -> None:
+        """Write a copy of the state, and of the network's weights after that epoch."""
+        self._raise()
+        made = checkpoints.copied(state)
+        weights = None if network is None else (_weights(network), epoch)
+        with self._changed:
+            waiting = self._next
+            if waiting is not None and weights is None:
+                weights = waiting.weights
+            self._next = _Wanted(made, weights)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="neocog-saving")
+                self._thread.start()
+        self._last = time.monotonic()
+
+    def wait(self) -> None:
+        """Until all is written."""
+        self.end()
+        self._raise()
+
+    def end(self) -> None:
+        """Let what is being written come to its end. Raises nothing."""
+        with self._changed:
+            while self._thread is not None:
+                self._changed.wait()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                wanted, self._next = self._next, None
+                if wanted is None or self._error is not None:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+            try:
+                if wanted.weights is not None:
+                    self.folder.save_weights(*wanted.weights)
+                self.folder.save_state(wanted.state)
+            except BaseException as error:  # raised again where it is waited for
+                self._error = error
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    # cloned, for safetensors refuses tensors that share their memory, as tied weights do
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }

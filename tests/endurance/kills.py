@@ -1,0 +1,275 @@
+"""Runs killed anywhere and gone on with: python -m tests.endurance.kills [--kills 200] [--out FILE]
+
+Each of several runs is made once straight. Then again, killed with SIGKILL at a moment by chance,
+or at a step of writing a file (before or after it is opened, flushed or renamed), gone on with, and
+killed again, until it ends by itself. What it leaves must be what the straight run left, to the
+bit: weights, history but for its seconds, and the logits of validation and test.
+
+Children are forked from a process that has imported everything and computed nothing, so that a
+kill costs a second and not an import of torch. POSIX only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import safetensors.numpy
+import torch
+from tests.conftest import Silent
+from tests.folders import flat_folder
+
+from neocog import api, run
+from neocog.data.loading import load_folder
+from neocog.data.packing import pack
+
+SAVE_EVERY = 0.02  # seconds
+CALLS = ("open", "fsync", "replace")  # where a file is made, flushed and renamed
+
+
+@dataclass(frozen=True)
+class Way:
+    """A run to be killed: what it trains on, and the recipe's changes."""
+
+    network: str
+    data: str  # "digits", "folder" or "shards"
+    changes: dict[str, Any]
+
+
+WAYS = {
+    "plain": Way("lenet_relu", "digits", {"epochs": 2}),
+    "everything": Way(
+        "lenet_relu",
+        "digits",
+        {"epochs": 2, "optimizer": "muon", "lr": 0.05, "bias_lr": 0.1, "shift": 2, "cutout": 5,
+         "average": "lookahead", "mixup": 0.2, "label_smoothing": 0.1, "momentum": 0.9},
+    ),
+    "plateau": Way("lenet_relu", "digits", {"epochs": 3, "schedule": "plateau", "lr": 0.02}),
+    "folder": Way(
+        "lenet_relu",
+        "folder",
+        {"epochs": 2, "batch_size": 8, "jitter": 0.3, "area": (0.5, 1.0), "rotate": 9.0},
+    ),
+    "shards": Way("lenet_relu", "shards", {"epochs": 2, "batch_size": 8, "trivial": True}),
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="a table of the counts, as Markdown")
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        counts = killed(Path(temporary), options.kills, chance)
+    lines = list(_table(counts, options))
+    print("\n".join(lines))
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if any(key[2] != "same" for key in counts):
+        sys.exit("a run that was killed did not reach what the straight one reached")
+
+
+def killed(root: Path, kills: int, chance: random.Random) -> Counter[tuple[str, str, str]]:
+    """(way, kind of kill, outcome): how many kills. Outcomes are counted when their run ended."""
+    places = _sets(root)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    straight = {}
+    for name, way in WAYS.items():
+        os.environ["NEOCOG_CACHE"] = str(root / f"cache-{name}")
+        began = time.monotonic()
+        assert (
+            _child(lambda way=way, name=name: _train(way, places, root / f"straight-{name}")) == 0
+        )
+        straight[name] = (_left(root / f"straight-{name}"), time.monotonic() - began)
+    number = 0
+    while sum(counts.values()) < kills:
+        name = list(WAYS)[number % len(WAYS)]
+        number += 1
+        os.environ["NEOCOG_CACHE"] = str(root / f"cache-{name}-{number}")
+        out = root / f"{name}-{number}"
+        reached, seconds = straight[name]
+        kinds = _until_it_ends(WAYS[name], places, out, seconds, chance)
+        outcome = "same" if _same(_left(out), reached) else f"OTHER, kept in {out}"
+        for kind in kinds:
+            counts[name, kind, outcome] += 1
+        shutil.rmtree(out)
+        shutil.rmtree(os.environ["NEOCOG_CACHE"], ignore_errors=True)
+    return counts
+
+
+def _until_it_ends(
+    way: Way, places: dict[str, str], out: Path, seconds: float, chance: random.Random
+) -> list[str]:
+    """Train and go on until nothing kills it; the kinds of the kills."""
+    kinds = []
+    while True:
+        kill = _kill_of(chance, seconds) if len(kinds) < 8 else None
+
+        def do(kill: tuple[str, float] | None = kill) -> None:
+            if kill and kill[0] != "time":
+                _kill_at(kill[0], int(kill[1]))
+            if run.RunFolder(out).saved and run.RunFolder(out).finished:
+                return  # killed after its last word
+            if run.RunFolder(out).saved:
+                api.resume(out, save_every=SAVE_EVERY, watcher=Silent(), tell=_nobody)
+            else:
+                shutil.rmtree(out, ignore_errors=True)  # nothing was saved: a new beginning
+                _train(way, places, out)
+
+        code = _child(do, after=kill[1] if kill and kill[0] == "time" else None)
+        if code == 0:
+            return kinds
+        if code != -signal.SIGKILL:
+            raise SystemExit(f"{out}: ended with {code}, which no kill does")
+        assert kill is not None
+        kinds.append(kill[0])
+
+
+def _kill_of(chance: random.Random, seconds: float) -> tuple[str, float]:
+    if chance.random() < 0.5:
+        return "time", chance.uniform(0, seconds)
+    when = chance.choice(("before", "after"))
+    return f"{when} {chance.choice(CALLS)}", chance.randrange(1, 25)
+
+
+def _kill_at(kind: str, number: int) -> None:
+    """Let this process be killed at its so-many-th call."""
+    when, call = kind.split()
+    left = [number]
+
+    def struck(own: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **named: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0 and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            value = own(*arguments, **named)
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return value
+
+        return called
+
+    if call == "fsync":
+        os.fsync = struck(os.fsync)
+    else:
+        setattr(Path, call, struck(getattr(Path, call)))
+
+
+def _child(do: Callable[[], object], after: float | None = None) -> int:
+    """How a child that does this ends; killed after so many seconds, if it is still there."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            do()
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    if after is not None:
+        end = time.monotonic() + after
+        while time.monotonic() < end:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.002)
+        os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _train(way: Way, places: dict[str, str], out: Path) -> None:
+    api.train(
+        way.network,
+        places[way.data],
+        recipe="quick",
+        changes=way.changes,
+        out=out,
+        save_every=SAVE_EVERY,
+        watcher=Silent(),
+        tell=_nobody,
+    )
+
+
+def _sets(root: Path) -> dict[str, str]:
+    folder = flat_folder(root / "folder", 16)
+
+    def packed() -> None:
+        pack(load_folder(folder, cache_size=0), root / "shards", shard_size=12_000)
+
+    assert _child(packed) == 0
+    return {"digits": "digits", "folder": str(folder), "shards": str(root / "shards")}
+
+
+def _left(out: Path) -> dict[str, Any]:
+    """What a run leaves that must not depend on when it was stopped."""
+    folder = run.RunFolder.open(out)
+    said = {name: folder.predictions(name) for name in ("validation", "test")}
+    return {
+        "history": [
+            {k: v for k, v in epoch.to_json().items() if "second" not in k}
+            for epoch in folder.history
+        ],
+        "weights": safetensors.numpy.load_file(out / "best.safetensors"),
+        **{f"{name} logits": {"all": each.logits} for name, each in said.items() if each},
+    }
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[key] == other[key]
+        if key == "history"
+        else one[key].keys() == other[key].keys()
+        and all(np.array_equal(one[key][name], other[key][name]) for name in one[key])
+        for key in one
+    )
+
+
+def _table(counts: Counter[tuple[str, str, str]], options: argparse.Namespace) -> list[str]:
+    kinds = ["time", *(f"{when} {call}" for call in CALLS for when in ("before", "after"))]
+    lines = [
+        f"# Killed and gone on with, {date.today()}",
+        "",
+        f"`python -m tests.endurance.kills --kills {options.kills} --seed {options.seed}`, "
+        f"Python {platform.python_version()}, torch {torch.__version__}. Kills at a moment by "
+        "chance and at calls of the file system; each run was gone on with until it ended.",
+        "",
+        "| run | " + " | ".join(kinds) + " | same as straight | other |",
+        "| --- |" + " --- |" * (len(kinds) + 2),
+    ]
+    for name in [*WAYS, "all"]:
+        mine = {key: n for key, n in counts.items() if name in (key[0], "all")}
+        of_kind = [sum(n for key, n in mine.items() if key[1] == kind) for kind in kinds]
+        same = sum(n for key, n in mine.items() if key[2] == "same")
+        cells = [*of_kind, same, sum(mine.values()) - same]
+        lines.append(f"| {name} | " + " | ".join(map(str, cells)) + " |")
+    others = sorted({key[2] for key in counts if key[2] != "same"})
+    return [*lines, *([""] if others else []), *(f"- {each}" for each in others)]
+
+
+def _nobody(line: str) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    print(json.dumps({"started": time.strftime("%H:%M:%S")}), file=sys.stderr)
+    main()

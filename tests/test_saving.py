@@ -1,0 +1,283 @@
+"""Checkpoints: sealed, two of them, written beside training; one process to a folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import Silent
+
+from neocog import api, checkpoints, training
+from neocog.cli.main import main
+from neocog.data.loading import load
+from neocog.errors import NeocogError, UsageError
+from neocog.networks import create
+from neocog.recipes import find
+from neocog.records import Epoch, Step
+from neocog.run import RunFolder
+from neocog.saving import Saver
+from neocog.stopping import Interrupted
+
+STATE = {"a": torch.arange(40.0).reshape(5, 8), "b": [1, {"c": 2.5}], "none": torch.empty(0)}
+
+
+def written(path: Path, state: dict[str, Any] = STATE) -> Path:
+    with path.open("wb") as file:
+        checkpoints.write(state, file)
+    return path
+
+
+def test_a_checkpoint_is_read_back_and_torch_reads_it_too(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.pt")
+    for state in (checkpoints.read(path), torch.load(path, weights_only=True)):
+        assert torch.equal(state["a"], STATE["a"])
+        assert state["b"] == STATE["b"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_checkpoint_that_is_cut_zeroed_or_flipped_anywhere_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = written(tmp_path_factory.mktemp("c") / "x.pt")
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    damage = data.draw(st.sampled_from(("cut", "zeros", "bit", "longer")))
+    before = bytes(content)
+    if damage == "cut":
+        del content[place:]
+    elif damage == "zeros":
+        content[place:] = bytes(len(content) - place)
+    elif damage == "bit":
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        content += bytes(place)
+    path.write_bytes(content)
+    if bytes(content) == before:
+        return
+    with pytest.raises(ValueError, match="seal"):
+        checkpoints.read(path)
+
+
+def test_a_copy_stays_while_training_goes_on() -> None:
+    network = create("lenet_relu", seed=0)
+    state = {"network": network.state_dict(), "list": [torch.ones(2)], "pair": (1, torch.ones(1))}
+    kept = checkpoints.copied(state)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.add_(1)
+    state["list"][0].add_(1)  # type: ignore[union-attr]
+    fresh = create("lenet_relu", seed=0).state_dict()
+    assert all(torch.equal(kept["network"][name], fresh[name]) for name in fresh)
+    assert kept["list"][0].tolist() == [1, 1]
+    assert isinstance(kept["pair"], tuple)
+
+
+# -- the folder
+
+
+def begun(out: Path, **changes: Any) -> training.Job:
+    recipe = find("quick").changed({"epochs": 2, **changes})
+    network = create("lenet_relu", seed=recipe.seed)
+    return training.begin(network, load("digits"), recipe=recipe, out=out)
+
+
+def stopped(out: Path, at: tuple[int, int]) -> RunFolder:
+    """A run left at (epoch, step) by something that lets nothing be said, two saves old."""
+    job = begun(out)
+    job.save_every = 1e-9
+    facts = training.run(job)
+    for fact in facts:
+        if isinstance(fact, Step) and (fact.epoch, fact.step) == at:
+            break
+    facts.close()  # type: ignore[attr-defined]
+    return job.folder
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    return dict(api.open_run(path).network().state_dict())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    job = begun(tmp_path_factory.mktemp("whole") / "run")
+    for _ in training.run(job):
+        pass
+    return weights_of(job.folder.path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros", "bit", "gone"])
+def test_where_the_last_checkpoint_is_damaged_the_one_before_is_taken_and_said(
+    tmp_path: Path, whole: dict[str, torch.Tensor], damage: str
+) -> None:
+    folder = stopped(tmp_path / "run", (1, 4))
+    path = folder.path / "last.pt"
+    content = bytearray(path.read_bytes())
+    if damage == "gone":  # between two renames
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "zeros":
+        path.write_bytes(bytes(len(content)))
+    else:
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+    said: list[str] = []
+    run = api.resume(folder.path, watcher=Silent(), tell=said.append)
+    assert "last.pt" in said[0]
+    assert "Going on from the one before it, before.pt" in said[0]
+    reached = run.network().state_dict()
+    assert all(torch.equal(reached[name], whole[name]) for name in whole)
+    assert not (folder.path / "before.pt").exists()
+
+
+def test_where_both_are_damaged_nothing_is_guessed(tmp_path: Path) -> None:
+    folder = stopped(tmp_path / "run", (0, 9))
+    for name in ("last.pt", "before.pt"):
+        (folder.path / name).write_bytes(b"PK")
+    with pytest.raises(NeocogError, match="There is nothing to go on from"):
+        api.resume(folder.path, watcher=Silent())
+
+
+def test_it_is_saved_in_mid_epoch_every_so_many_seconds(tmp_path: Path) -> None:
+    job = begun(tmp_path / "run")
+    job.save_every = 1e-9
+    seen = []
+    for fact in training.run(job):
+        if isinstance(fact, Step) and fact.step in (5, 9):
+            state = job.folder.state()
+            seen.append((state["epoch"], state["step"]))
+    assert len(seen) == 4
+    assert any(step > 0 for _, step in seen)
+    job = begun(tmp_path / "rarely")  # every minute
+    facts = training.run(job)
+    for fact in facts:
+        if isinstance(fact, Step) and fact.step == 9:
+            break
+    facts.close()  # type: ignore[attr-defined]
+    assert (job.folder.state()["epoch"], job.folder.state()["step"]) == (0, 0)
+
+
+def test_a_slow_disk_holds_no_step_up_and_what_waits_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(tmp_path / "run", name="x")
+    started, may, done = threading.Event(), threading.Event(), []
+
+    class Slow:
+        def save_weights(self, weights: object, epoch: int) -> None:
+            done.append(("weights", epoch))
+
+        def save_state(self, state: dict[str, Any]) -> None:
+            started.set()
+            assert may.wait(20)
+            done.append(("state", state["n"]))
+
+    saver = Saver(folder, 0.0)
+    monkeypatch.setattr(saver, "folder", Slow())
+    network = create("lenet_relu", seed=0)
+    saver.save({"n": 0})
+    assert started.wait(20)
+    assert not saver.due()  # one is on its way
+    saver.save({"n": 1}, network, 7)  # waits, and is replaced: its weights are not lost
+    saver.save({"n": 2})
+    saver.save({"n": 3})
+    may.set()
+    saver.wait()
+    assert done == [("state", 0), ("weights", 7), ("state", 3)]
+
+
+def test_a_disk_that_fails_ends_the_run_and_what_was_saved_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, torch.Tensor]
+) -> None:
+    job = begun(tmp_path / "run")
+    facts = training.run(job)
+    real = os.fsync
+    with pytest.raises(NeocogError, match=r"cannot be written: No space left"):
+        for fact in facts:
+            if isinstance(fact, Epoch):
+                monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", real)
+    assert not list(job.folder.path.glob(".*.part"))
+    run = api.resume(job.folder.path, watcher=Silent())
+    assert all(torch.equal(run.network().state_dict()[name], whole[name]) for name in whole)
+
+
+def full(*arguments: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+# -- one process, and signals
+
+PROGRAM = """
+import sys, time
+from neocog.run import RunFolder
+from neocog.stopping import Interrupted
+folder = RunFolder.open(sys.argv[1])
+folder.hold()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_two_processes_are_kept_from_one_folder_and_a_dead_one_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    folder = stopped(tmp_path / "run", (0, 3))
+    command = [sys.executable, "-c", PROGRAM, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageError, match="another process is training in this run folder"):
+            api.resume(folder.path, watcher=Silent())
+        process.kill()
+        process.wait()
+    api.resume(folder.path, watcher=Silent())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM ends a process there without asking")
+def test_sigterm_saves_and_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train = ["train", "lenet_relu", "digits", "--recipe", "quick", "--epochs", "200"]
+    command = [sys.executable, "-m", "neocog", *train, "--out", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
+        end = time.monotonic() + 60
+        while not (out / "history.jsonl").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 75, said
+    assert "stopped and saved. Go on with:" in said
+    assert RunFolder.open(out).saved
+
+
+def test_sigterm_within_the_loop_is_said_by_the_exception(tmp_path: Path) -> None:
+    job = begun(tmp_path / "run")
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as caught:
+        for fact in training.run(job):
+            if isinstance(fact, Step) and fact.step == 4:
+                signal.raise_signal(signal.SIGTERM)
+    assert caught.value.terminated
+    assert job.folder.state()["step"] == 4
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("given_", ["0", "-1", "nan"])
+def test_seconds_between_checkpoints_are_above_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given_: str
+) -> None:
+    command = ["train", "lenet_relu", "digits", "--save-every", given_]
+    assert main([*command, "--out", str(tmp_path / "r")]) == 2
+    assert "--save-every" in capsys.readouterr().err.replace("save-every:", "--save-every")
