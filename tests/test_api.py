@@ -10,7 +10,6 @@ from tests.conftest import Silent
 from torch import nn
 
 import neocog
-from neocog import training
 from neocog.data.loading import load
 from neocog.errors import UsageError
 from neocog.recipe import Recipe
@@ -178,10 +177,10 @@ def epoch(loss: float, accuracy: float) -> Epoch:
 
 
 def test_a_network_that_does_not_start_is_named() -> None:
-    assert "ln(10) = 2.303" in str(training.not_started(epoch(2.303, 0.10), 10))
-    assert training.not_started(epoch(2.29, 0.4), 10) is None
-    assert training.not_started(epoch(0.5, 0.8), 10) is None
-    assert training.not_started(epoch(float(np.log(2)), 0.5), 2) is not None
+    assert "ln(10) = 2.303" in str(not_started(epoch(2.303, 0.10), 10))
+    assert not_started(epoch(2.29, 0.4), 10) is None
+    assert not_started(epoch(0.5, 0.8), 10) is None
+    assert not_started(epoch(float(np.log(2)), 0.5), 2) is not None
 
 
 def test_a_network_that_does_not_start_is_named_while_it_trains(tmp_path: Path) -> None:

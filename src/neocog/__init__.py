@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neocog.errors import DataError, NeocogError, UsageError
     from neocog.networks import NETWORKS, create, vgg
     from neocog.recipe import Recipe
+    from neocog.verifying import verify
 
 __version__ = "0.1.0"
 # without "open", which `from neocog import *` would put over Python's own
@@ -40,6 +41,7 @@ __all__ = [
     "plan",
     "resume",
     "train",
+    "verify",
     "vgg",
 ]
 
@@ -56,6 +58,7 @@ _HOMES = {
     "plan": ("neocog.api", "plan"),
     "resume": ("neocog.api", "resume"),
     "train": ("neocog.api", "train"),
+    "verify": ("neocog.verifying", "verify"),
     "DataError": ("neocog.errors", "DataError"),
     "NeocogError": ("neocog.errors", "NeocogError"),
     "UsageError": ("neocog.errors", "UsageError"),

@@ -1,6 +1,8 @@
-"""What is said of a run before it begins."""
+"""What is said of a run before it begins, and when it does not get going."""
 
 from __future__ import annotations
+
+import math
 
 from neocog import training
 from neocog.engine.evaluate import VIEW_COUNTS
@@ -8,6 +10,7 @@ from neocog.engine.hardware import Hardware, has_bf16
 from neocog.engine.schedules import epoch_count
 from neocog.progress import Clock
 from neocog.recipes import described
+from neocog.records import Epoch
 
 
 def about(job: training.Job) -> list[str]:
@@ -54,3 +57,15 @@ def clock_of(job: training.Job) -> Clock:
     check = len(data.val)
     final = VIEW_COUNTS[job.recipe.views] * (len(data.val) + len(data.test))
     return Clock(epoch_count(job.recipe), check=check / trained, final=final / trained)
+
+
+def not_started(fact: Epoch, classes: int) -> str | None:
+    """What to say of an epoch whose loss is still that of guessing, ln(classes)."""
+    guess = math.log(classes)
+    if abs(fact.train_loss - guess) > 0.02 * guess or fact.train_accuracy > 1.5 / classes:
+        return None
+    return (
+        f"the loss is still ln({classes}) = {guess:.3f}, that of guessing: the network has not "
+        "started to learn. Sigmoids and deep stacks without batch norm often do this: try a "
+        "larger lr, a warm-up (--set warmup=1), or a network with ReLU or batch norm"
+    )

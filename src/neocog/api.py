@@ -17,7 +17,7 @@ from torch import nn
 
 from neocog import planning, training
 from neocog.analysis.scores import summary
-from neocog.announced import about, clock_of
+from neocog.announced import about, clock_of, not_started
 from neocog.asked import changed, dataset_for, in_bytes, network_for, recipe_for
 from neocog.data.batches import to_input
 from neocog.data.dataset import Dataset
@@ -262,7 +262,7 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
     said = False
     for fact in watched(training.run(job), seen):
         if isinstance(fact, Epoch) and not said:
-            note = training.not_started(fact, len(job.dataset.classes))
+            note = not_started(fact, len(job.dataset.classes))
             said = note is not None
             if note:
                 tell(note)

@@ -105,7 +105,7 @@ def resume(
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Job:
     """A run as it was saved. A network that is not neocog's must be given again."""
-    recipe, facts = folder.recipe, folder.data
+    recipe = folder.recipe
     if folder.finished:
         raise UsageError(
             f"{folder.path}: this run is finished; `neocog eval {quoted(folder.path)}` shows its "
@@ -115,25 +115,50 @@ def resume(
     try:
         state = folder.state(tell)
         network = folder.new_network() if network is None else network
-        if dataset is None and facts.get("layout"):
-            place = str(from_dir or facts["from"])
-            dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
-        elif dataset is None:
-            dataset = load(
-                facts["name"],
-                validation=facts["validation"],
-                seed=facts["seed"],
-                from_dir=from_dir or facts["from"],
-                tell=tell,
-                progress=progress,
-            )
-        _check_same_data(folder, dataset)
+        dataset = dataset_of(
+            folder,
+            dataset=dataset,
+            from_dir=from_dir,
+            cache_size=cache_size,
+            tell=tell,
+            progress=progress,
+        )
         job = _resumed(folder, state, network, dataset, recipe, wanted or Wanted(), tell)
     except BaseException:
         folder.let_go()
         raise
     job.save_every = save_every
     return job
+
+
+def dataset_of(
+    folder: RunFolder,
+    *,
+    dataset: Dataset | None = None,
+    from_dir: str | Path | None = None,
+    cache_size: int | None = None,
+    tell: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> Dataset:
+    """The data that a run began on, from where they are now; one that is given is checked.
+
+    Raises `DataError` where they are others.
+    """
+    facts = folder.data
+    if dataset is None and facts.get("layout"):
+        place = str(from_dir or facts["from"])
+        dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
+    elif dataset is None:
+        dataset = load(
+            facts["name"],
+            validation=facts["validation"],
+            seed=facts["seed"],
+            from_dir=from_dir or facts["from"],
+            tell=tell,
+            progress=progress,
+        )
+    _check_same_data(folder, dataset)
+    return dataset
 
 
 def _resumed(
@@ -239,18 +264,6 @@ def _score(job: Job) -> None:
             said = predictions(job.network, split, job.spec, views=job.recipe.views)
             check_finite_logits(said, f"the {name} split")
             job.folder.write_predictions(name, said)
-
-
-def not_started(fact: Epoch, classes: int) -> str | None:
-    """What to say of an epoch whose loss is still that of guessing, ln(classes)."""
-    guess = math.log(classes)
-    if abs(fact.train_loss - guess) > 0.02 * guess or fact.train_accuracy > 1.5 / classes:
-        return None
-    return (
-        f"the loss is still ln({classes}) = {guess:.3f}, that of guessing: the network has not "
-        "started to learn. Sigmoids and deep stacks without batch norm often do this: try a "
-        "larger lr, a warm-up (--set warmup=1), or a network with ReLU or batch norm"
-    )
 
 
 def _data_facts(dataset: Dataset) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     _train(commands)
     _resume(commands)
     _eval(commands)
+    _verify(commands)
     _predict(commands)
     _bench(commands)
     return top
@@ -226,6 +227,20 @@ def _resume(commands: Commands) -> None:
     _from(resume)
     _cache_size(resume)
     _save_every(resume)
+
+
+def _verify(commands: Commands) -> None:
+    verify = _command(
+        commands,
+        "verify",
+        "verify:verify_run",
+        about="check that a run says the truth of itself",
+    )
+    verify.add_argument("run", metavar="RUN", help="its run folder")
+    verify.add_argument(
+        "--retrain", action="store_true", help="train it again, and compare to the bit"
+    )
+    _from(verify)
 
 
 def _eval(commands: Commands) -> None:
