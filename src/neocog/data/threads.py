@@ -41,6 +41,11 @@ def count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _alone() -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # only now does this thread have the number for good
+
+
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     """The threads, in each of which torch works alone: shared out further, a single picture would
@@ -49,8 +54,7 @@ def _pool() -> ThreadPoolExecutor:
     made = ThreadPoolExecutor(
         count(),
         thread_name_prefix="neocog-pictures",
-        initializer=torch.set_num_threads,
-        initargs=(1,),
+        initializer=_alone,
     )
     # torch remembers the last number set anywhere for threads to come: it is put back once all of
     # these have begun, which they do together
