@@ -187,17 +187,19 @@ def _drawn(
 ) -> Tensor:
     """Pictures of any size cut at random to the input's: uint8 (N, C, *size), channels last."""
     made = np.empty((len(pictures), *spec.size, spec.channels), np.uint8)
+    images = torch.from_numpy(made).movedim(3, 1)
     if crop.area:
+        places = images.split(1)
         sizes = torch.tensor([picture.shape[:2] for picture in pictures])
         boxes = crops.area_boxes(sizes, crop.area, crop.aspect, generator).tolist()
 
         def place(row: int) -> None:
             top, left, height, width = boxes[row]
             piece = pictures[row][top : top + height, left : left + width]
-            whole = _as_tensor(piece)
-            if whole.shape[2:] != spec.size:
-                whole = geometry.resized(whole, spec.size, spec.interpolation)
-            _put(made, row, whole)
+            if piece.shape[:2] == spec.size:
+                made[row] = piece
+            else:
+                geometry.resize_into(places[row], _as_tensor(piece), spec.interpolation)
     else:
         draws = torch.rand(len(pictures), 2, generator=generator, dtype=torch.float64).tolist()
 
@@ -210,7 +212,7 @@ def _drawn(
             _put(made, row, whole[:, :, top : top + spec.size[0], left : left + spec.size[1]])
 
     threads.each(place, range(len(pictures)))
-    return torch.from_numpy(made).movedim(3, 1)
+    return images
 
 
 def _as_tensor(picture: np.ndarray) -> Tensor:
@@ -218,10 +220,10 @@ def _as_tensor(picture: np.ndarray) -> Tensor:
     picture = np.ascontiguousarray(picture)
     if not picture.flags.writeable:  # torch warns of such
         picture = picture.copy()
-    # in this order torch sees that it is channels last, and leaves it so
-    return torch.from_numpy(picture).unsqueeze(0).permute(0, 3, 1, 2)
+    # turned by numpy: whatever torch does, it lets go of Python's lock and has to wait for it again
+    return torch.from_numpy(picture.reshape(1, *picture.shape).transpose(0, 3, 1, 2))
 
 
 def _put(made: np.ndarray, row: int, image: Tensor) -> None:
     """By numpy: a copy of torch's would be shared out to threads of its own."""
-    made[row] = image[0].movedim(0, 2).numpy()
+    made[row] = image.numpy()[0].transpose(1, 2, 0)

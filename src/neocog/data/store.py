@@ -96,7 +96,7 @@ class PixelStore:
         if number == len(self.segments):
             return self.part.get(place, self.channels) if self.part else None
         segment = self.segments[number]
-        offset, height, width = (int(n) for n in segment.index[place])
+        offset, height, width = segment.index[place].tolist()
         size = height * width * self.channels
         self._let_go(size)
         flat = np.frombuffer(segment.mapped, np.uint8, size, offset)
@@ -216,7 +216,7 @@ class _Part:
             self.size += len(content)
 
     def get(self, place: int, channels: int) -> np.ndarray | None:
-        offset, height, width = (int(n) for n in self.index[place])
+        offset, height, width = self.index[place].tolist()
         with self.lock:
             self.file.seek(offset)
             content = self.file.read(height * width * channels)

@@ -23,10 +23,12 @@ def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
     """`do` of each, in as many threads as there are processors; in order."""
     answers: list[R | None] = [None] * len(what)
     places = iter(range(len(what)))  # whoever is done takes the next
+    inference = torch.is_inference_mode_enabled()  # else tensors of the caller could not be written
 
     def share() -> None:
-        for place in places:
-            answers[place] = do(what[place])
+        with torch.inference_mode(inference):
+            for place in places:
+                answers[place] = do(what[place])
 
     with warnings.catch_warnings():  # here: in the threads it would be no one's own
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
