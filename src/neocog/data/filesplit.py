@@ -50,7 +50,8 @@ class Reader:
         kept = None if store is None else store.get(place)
         if kept is not None:
             return kept
-        path = self.root / self.paths[place]
+        # not by pathlib: it takes as long over a name as the system over the file
+        path = os.path.join(self.root, self.paths[place].replace("/", os.sep))  # noqa: PTH118
         try:
             decoded = pixels(content_of(path), channels, shorter, path)
         except DataError as error:
@@ -62,6 +63,11 @@ class Reader:
         if store is not None:
             store.put(place, decoded)
         return decoded
+
+    def kept(self, place: int, channels: int, shorter: int) -> np.ndarray | None:
+        """The same of a picture that was decoded before; None of any other."""
+        store = self._store(channels, shorter)
+        return None if store is None else store.get(place)
 
     def finish(self) -> None:
         """What was decoded so far is kept for the epochs and runs to come."""
@@ -122,7 +128,7 @@ class FileSplit:
         """
         chosen = order[rows].tolist()
         read_one = functools.partial(self._read, spec=spec, shorter=crop.decoded)
-        read = threads.each(read_one, chosen)
+        read = self._all_read(chosen, spec, crop.decoded)
         for row, picture in enumerate(read):
             if picture is None:
                 chosen[row], read[row] = self._next(order, rows.start + row, read_one)
@@ -136,7 +142,7 @@ class FileSplit:
 
     def at(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
         """The same of any places; unreadable ones left out."""
-        read = threads.each(functools.partial(self._read, spec=spec), chosen)
+        read = self._all_read(chosen, spec)
         kept = [
             (place, picture)
             for place, picture in zip(chosen, read, strict=True)
@@ -152,10 +158,22 @@ class FileSplit:
         labels = self.labels[torch.tensor([place for place, _ in kept], dtype=torch.int64)]
         return torch.from_numpy(made).movedim(3, 1), labels
 
+    def _all_read(
+        self, rows: Sequence[int], spec: InputSpec, shorter: int = 0
+    ) -> list[np.ndarray | None]:
+        how = _decoded(spec, shorter)
+        # what is kept, here: threads would but wait for one another
+        read = [self.reader.kept(int(self.places[row]), *how) for row in rows]
+        missing = [number for number, picture in enumerate(read) if picture is None]
+
+        def decode(number: int) -> None:
+            read[number] = self._read(rows[number], spec=spec, shorter=shorter)
+
+        threads.each(decode, missing)
+        return read
+
     def _read(self, row: int, *, spec: InputSpec, shorter: int = 0) -> np.ndarray | None:
-        shorter = (shorter or spec.resize) if spec.placing == "resize" else 0
-        channels = 1 if spec.channels == 1 else 3
-        picture = self.reader.read(int(self.places[row]), channels, shorter)
+        picture = self.reader.read(int(self.places[row]), *_decoded(spec, shorter))
         if picture is None:
             self._check_bad()
         return picture
@@ -180,6 +198,11 @@ class FileSplit:
                 f"{self.reader.root}: {len(bad):,} of {len(self):,} pictures cannot be read, more "
                 f"than {MOST_BAD:.0%}:{lines}{more}\n`neocog data doctor` finds them all"
             )
+
+
+def _decoded(spec: InputSpec, shorter: int) -> tuple[int, int]:
+    """In how many channels files are decoded for an input, and to which shorter side at least."""
+    return 1 if spec.channels == 1 else 3, (shorter or spec.resize) * (spec.placing == "resize")
 
 
 def _drawn(

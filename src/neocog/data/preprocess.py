@@ -17,7 +17,7 @@ from neocog.errors import UsageError
 MOST_RESIZE = 8  # times the input: what is larger is a slip of the hand, and fills the memory
 CAFFE_BGR = (104 / 255, 117 / 255, 123 / 255)  # the mean of ImageNet as Caffe subtracts it
 LOOKED_AT = 10_000  # training pictures, at most, that a mean is computed from where they are files
-IN_CACHE = 1 << 19  # values that are worked on at a time
+IN_CACHE = 320_000  # values that are worked on at a time
 TOLD = 1000  # pictures: decoding more takes a while
 AT_ONCE = 100
 

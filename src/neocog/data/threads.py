@@ -21,6 +21,8 @@ R = TypeVar("R")
 
 def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
     """`do` of each, in as many threads as there are processors; in order."""
+    if not what:
+        return []
     answers: list[R | None] = [None] * len(what)
     places = iter(range(len(what)))  # whoever is done takes the next
     inference = torch.is_inference_mode_enabled()  # else tensors of the caller could not be written
