@@ -29,7 +29,7 @@ def area_boxes(
 
     Szegedy et al. 2014, arXiv:1409.4842, section 6: an area of 8 to 100 %, an aspect of 3/4 to 4/3.
     """
-    # by numpy: a square root of a few hundred values wakes torch's other threads, which then spin for
+    # by numpy: square roots of a few hundred values wake torch's other threads, which then spin for
     # milliseconds on the processors that pictures are decoded by
     n = len(sizes)
     draws = torch.rand(n, TRIES, 4, generator=generator, dtype=torch.float64).numpy()

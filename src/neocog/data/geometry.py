@@ -41,7 +41,7 @@ def resized(images: Tensor, size: tuple[int, int], interpolation: str = "bilinea
 
 
 def resize_into(made: Tensor, images: Tensor, interpolation: str = "bilinear") -> None:
-    """What `resized` gives of uint8 pictures (N, C, H, W) on the CPU, written to `made` (N, C, h, w).
+    """What `resized` gives of uint8 (N, C, H, W) on the CPU, written to `made` (N, C, h, w).
 
     By the operator that `interpolate` calls: it waits for Python's lock once for a picture.
     """

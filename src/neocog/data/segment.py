@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-WRITTEN_OUT = 32 * 2**20  # bytes, after which they are sent to the disk
+WRITTEN_OUT = 128 * 2**20  # bytes, after which they are sent to the disk
 
 
 class Part:
@@ -24,7 +24,7 @@ class Part:
         self.index = np.full((count, 3), -1, dtype=np.int64)
         self.file: IO[bytes] = self.path.open("w+b", buffering=0)
         self.lock = threading.Lock()
-        self.at = self.sent = 0  # bytes: where the file is, and what of it is on its way to the disk
+        self.at = self.sent = 0  # bytes: where the file is; what of it went to the disk
         self.sending: threading.Thread | None = None
         self.failed: OSError | None = None
 
@@ -74,7 +74,7 @@ class Part:
         return index
 
     def _send(self) -> None:
-        """To the disk while other pictures are decoded, that there be little to wait for at last."""
+        """To the disk while more is decoded, so that there is little to wait for at last."""
         if self.size - self.sent < WRITTEN_OUT or (self.sending and self.sending.is_alive()):
             return
         self.sent, number = self.size, self.file.fileno()
