@@ -37,7 +37,9 @@ def ours(root: Path, *, kept: bool) -> Epoch:
     from neocog.data.crops import Crop
     from neocog.data.loading import load_folder
     from neocog.data.spec import InputSpec
+    from neocog.engine import memory
 
+    memory.keep()  # as `neocog train` does
     data = load_folder(root, validation=0, test=0, cache_size=None if kept else 0)
     spec = InputSpec(data.classes, 3, (SIDE, SIDE), SIDE, "resize", MEAN, STD)
     changes = Augmentation(crop=Crop((0.08, 1.0)), mirror=True)

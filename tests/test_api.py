@@ -10,6 +10,7 @@ from tests.conftest import Silent
 from torch import nn
 
 import neocog
+from neocog.announced import not_started
 from neocog.data.loading import load
 from neocog.errors import UsageError
 from neocog.recipe import Recipe

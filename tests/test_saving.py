@@ -242,7 +242,9 @@ def test_two_processes_are_kept_from_one_folder_and_a_dead_one_is_forgotten(
             api.resume(folder.path, watcher=Silent())
         process.kill()
         process.wait()
+    (folder.path / ".last.pt.123.part").write_bytes(b"half")
     api.resume(folder.path, watcher=Silent())
+    assert not list(folder.path.glob(".*.part"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM ends a process there without asking")

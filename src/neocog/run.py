@@ -36,7 +36,7 @@ from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
 from neocog.runfiles import data_in, json_in, predictions_in
-from neocog.writing import written
+from neocog.writing import sweep, written
 
 T = TypeVar("T")
 CHECKPOINTS = ("last.pt", "before.pt")  # in the order in which they are tried
@@ -239,6 +239,7 @@ class RunFolder:
         except (OSError, NotImplementedError):
             return  # a file system without locks: then it is the user's own affair
         self._lock = lock
+        sweep(self.path)
 
     def let_go(self) -> None:
         if self._lock is not None:

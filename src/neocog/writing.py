@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from neocog.errors import NeocogError
+
+PART = ".part"  # the ending of what is being written
 
 
 def written(path: Path, write: Callable[[IO[bytes]], object], *, keep: Path | None = None) -> None:
@@ -16,7 +19,7 @@ def written(path: Path, write: Callable[[IO[bytes]], object], *, keep: Path | No
 
     Raises `NeocogError` where it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{PART}")
     try:
         with aside.open("wb") as file:
             write(file)
@@ -34,6 +37,13 @@ def written(path: Path, write: Callable[[IO[bytes]], object], *, keep: Path | No
         raise NeocogError(
             f"{path}: cannot be written: {_reason(error)}. What was saved before is untouched"
         ) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed left unfinished, where no other writes."""
+    for path in folder.glob(f".*{PART}"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _flush_folder(path: Path) -> None:

@@ -328,6 +328,25 @@ def test_many_files_are_looked_at_by_threads_in_the_same_order(
     assert len(one.ignored) == 20
 
 
+def test_a_file_that_cannot_be_opened_beside_many_others_is_tried_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, *(f"{name}/{number}.png" for name in "ab" for number in range(9)))
+    opened, some = os.open, [0]
+
+    def few(path: str, flags: int, *more: int) -> int:
+        some[0] += str(path).endswith(".png")
+        if some[0] % 3 == 1 and some[0] <= 18:
+            raise OSError(24, "Too many open files")
+        return opened(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", few)
+    paths = sorted(str(path) for path in root.rglob("*.png"))
+    if tree.ASKS:
+        assert [why for _, _, why in tree._together(paths)] == [None] * 18
+        assert some[0] == 24  # six of them twice
+
+
 # -- links
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,18 @@ from PIL import Image, ImageOps
 
 from neocog.data import pictures
 from neocog.errors import DataError
+
+
+def test_a_file_is_read_whole_however_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = tmp_path / "picture", os.read
+    path.write_bytes(bytes(range(200)))
+    assert pictures.content_of(path) == bytes(range(200))
+    monkeypatch.setattr(os, "read", lambda file, count: read(file, min(count, 7)))
+    assert pictures.content_of(str(path)) == bytes(range(200))
+    monkeypatch.setattr(os, "read", lambda file, count: read(file, count + 1))  # it grew meanwhile
+    assert pictures.content_of(path) == bytes(range(200))
 
 
 def ramp(mode: str = "RGB") -> Image.Image:

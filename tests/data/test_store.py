@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neocog.data import segment
 from neocog.data import store as module
 from neocog.data.cache import cache_dir
 from neocog.data.store import PixelStore, key_of
@@ -141,13 +142,51 @@ def test_a_full_disk_is_said_once_and_nothing_breaks(monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     store.put(0, picture(0))
-    monkeypatch.setattr(module._Part, "put", full)
+    monkeypatch.setattr(module.Part, "put", full)
     store.put(1, picture(1))
     store.put(2, picture(2))
     store.finish()
     assert told == ["decoded pictures are not kept: No space left on device"]
     assert store.get(0) is None
     assert not list(cache_dir().rglob("*.part"))
+
+
+def test_what_the_disk_refuses_while_more_is_decoded_is_said_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    store, refused = opened(told=told), threading.Event()
+
+    def refuses_once(number: int) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(segment, "WRITTEN_OUT", 1)
+    monkeypatch.setattr(os, "fsync", refuses_once)
+    store.put(0, picture(0))
+    assert refused.wait(10)
+    store.put(1, picture(1))
+    store.finish()
+    assert told == ["decoded pictures are not kept: Input/output error"]
+    assert (store.get(0), store.get(1)) == (None, None)
+    assert not list(cache_dir().rglob("*.part"))
+
+
+def test_what_goes_to_the_disk_early_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "WRITTEN_OUT", 1)
+    store = opened()
+    for place in range(6):
+        store.put(place, picture(place))
+        got = store.get(place // 2)  # in between: the file is elsewhere then
+        assert got is not None
+        assert np.array_equal(got, picture(place // 2))
+    store.finish()
+    again = opened()
+    for place in range(6):
+        got = again.get(place)
+        assert got is not None
+        assert np.array_equal(got, picture(place))
 
 
 def test_a_cache_that_cannot_be_written_to_is_said(

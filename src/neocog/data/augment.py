@@ -29,9 +29,10 @@ def turn(images: Tensor, which: Tensor, *, ours: bool = False) -> Tensor:
     if images.device.type == "cpu" and not images.is_contiguous():  # channels last
         rows = images.movedim(1, 3)
         made = rows if ours else rows.clone()
+        singly = made.unbind()
 
         def turned(place: int) -> None:
-            made[place] = rows[place].flip(1)
+            singly[place].copy_(singly[place].flip(1))
 
         threads.each(turned, which.nonzero()[:, 0].tolist())
         return made.movedim(3, 1)

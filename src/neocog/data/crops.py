@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -28,23 +29,22 @@ def area_boxes(
 
     Szegedy et al. 2014, arXiv:1409.4842, section 6: an area of 8 to 100 %, an aspect of 3/4 to 4/3.
     """
+    # by numpy: square roots of a few hundred values wake torch's other threads, which then spin for
+    # milliseconds on the processors that pictures are decoded by
     n = len(sizes)
-    draws = torch.rand(n, TRIES, 4, generator=generator, dtype=torch.float64)
-    high, wide = sizes.double().unbind(1)
+    draws = torch.rand(n, TRIES, 4, generator=generator, dtype=torch.float64).numpy()
+    high, wide = sizes.double().numpy().T
     share = area[0] + (area[1] - area[0]) * draws[..., 0]
     low, top = math.log(aspect[0]), math.log(aspect[1])
-    ratio = torch.exp(low + (top - low) * draws[..., 1])
-    pixels = (high * wide).unsqueeze(1) * share
-    width, height = (pixels * ratio).sqrt().round(), (pixels / ratio).sqrt().round()
-    fits = (width >= 1) & (height >= 1)
-    fits &= (width <= wide.unsqueeze(1)) & (height <= high.unsqueeze(1))
-    first = fits.int().argmax(1, keepdim=True)
-    height, width = height.gather(1, first)[:, 0], width.gather(1, first)[:, 0]
+    ratio = np.exp(low + (top - low) * draws[..., 1])
+    pixels = (high * wide)[:, None] * share
+    width, height = np.sqrt(pixels * ratio).round(), np.sqrt(pixels / ratio).round()
+    fits = (width >= 1) & (height >= 1) & (width <= wide[:, None]) & (height <= high[:, None])
+    each, first = np.arange(n), fits.argmax(1)
+    height, width, place = height[each, first], width[each, first], draws[each, first, 2:]
     none = ~fits.any(1)
-    height = torch.where(none, (wide / aspect[0]).round().clamp(min=1).minimum(high), height)
-    width = torch.where(none, (high * aspect[1]).round().clamp(min=1).minimum(wide), width)
-    place = draws[torch.arange(n), first[:, 0], 2:]
-    top_left = (place * torch.stack([high - height + 1, wide - width + 1], 1)).floor()
-    middle = torch.stack([(high - height) / 2, (wide - width) / 2], 1).floor()
-    top_left = torch.where(none.unsqueeze(1), middle, top_left)
-    return torch.cat([top_left, torch.stack([height, width], 1)], 1).long()
+    height = np.where(none, (wide / aspect[0]).round().clip(1).clip(max=high), height)
+    width = np.where(none, (high * aspect[1]).round().clip(1).clip(max=wide), width)
+    room = np.stack([high - height, wide - width], 1)
+    top_left = np.where(none[:, None], np.floor(room / 2), np.floor(place * (room + 1)))
+    return torch.from_numpy(np.column_stack([top_left, height, width]).astype(np.int64))

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import functools
-import io
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,111 +11,14 @@ from torch import Generator, Tensor
 
 from neocog.data import crops, geometry, threads
 from neocog.data.crops import Crop
-from neocog.data.files import Files, Listing
-from neocog.data.pictures import content_of, pixels
+from neocog.data.files import Files
+from neocog.data.reader import Reader
 from neocog.data.spec import InputSpec
-from neocog.data.store import PixelStore, Tell, key_of
-from neocog.data.stream import Stream, shards_of, stream_order
+from neocog.data.stream import Stream, stream_order
 from neocog.errors import DataError
 
 MOST_BAD = 0.01  # of a split's pictures may be unreadable
 SHOWN = 20  # of them are listed when there are more
-
-
-class Reader:
-    """Reads the pictures of a listing, by their place in it, for all of its splits."""
-
-    def __init__(self, listing: Listing, *, cache_size: int | None, tell: Tell) -> None:
-        self.root, self.where = listing.root, listing.place
-        self.tell, self.cache_size = tell, cache_size
-        # in one order, however they were listed: so a resumed run finds what was kept
-        self.rows = sorted(
-            (path, int(size), int(time))
-            for each in listing.splits.values()
-            for path, size, time in zip(each.paths, each.sizes, each.times, strict=True)
-        )
-        self.paths = [path for path, _, _ in self.rows]
-        self.sources = listing.shards.sources if listing.shards else None
-        self.shard_of = shards_of(self.paths, self.sources or {})
-        self.bad: dict[int, str] = {}
-        self.lock = threading.Lock()
-        self.stores: dict[tuple[int, int], PixelStore | None] = {}
-
-    def read(
-        self, place: int, channels: int, shorter: int, stream: Stream | None = None
-    ) -> np.ndarray | None:
-        """uint8 (H, W, channels) of a picture; None if it cannot be read, which is said once.
-
-        Of pictures in shards the bytes come from `stream`.
-        """
-        if place in self.bad:
-            return None
-        store = self._store(channels, shorter)
-        kept = None if store is None else store.get(place)
-        if kept is not None:
-            return kept
-        path = self.root / self.paths[place]
-        content = stream.content(place) if stream else None  # a shard that fails ends the run
-        try:
-            if content is None:
-                content = content_of(path)
-            decoded = pixels(content, channels, shorter, self.paths[place] if stream else path)
-        except DataError as error:
-            with self.lock:
-                if place not in self.bad:
-                    self.bad[place] = str(error)
-                    self.tell(f"left out: {error}")
-            return None
-        if store is not None:
-            store.put(place, decoded)
-        return decoded
-
-    def finish(self) -> None:
-        """What was decoded so far is kept for the epochs and runs to come."""
-        for store in self.stores.values():
-            if store is not None:
-                store.finish()
-
-    def beginnings(self, count: int) -> Iterator[Path | IO[bytes]]:
-        """Some of the pictures, as Pillow opens them: spread over all, or the first of a shard."""
-        if self.sources is None:
-            count = min(count, len(self.paths))
-            for place in np.linspace(0, len(self.paths) - 1, count).astype(int).tolist():
-                yield self.root / self.paths[place]
-        else:
-            stream = Stream(self.sources, self.paths, self.shard_of, self.tell)
-            places = np.flatnonzero(self.shard_of == self.shard_of[0])[:count]
-            stream.expect(places)
-            for place in places.tolist():
-                yield io.BytesIO(stream.content(place))
-
-    def missing(self, places: np.ndarray, channels: int, shorter: int) -> np.ndarray:
-        """Those of them that are not kept decoded."""
-        store = self._store(channels, shorter)
-        return places if store is None else places[store.where[places] < 0]
-
-    def _store(self, channels: int, shorter: int) -> PixelStore | None:
-        key = (channels, shorter)
-        if key not in self.stores:
-            with self.lock:
-                if key not in self.stores:
-                    self.stores[key] = self._opened(channels, shorter)
-        return self.stores[key]
-
-    def _opened(self, channels: int, shorter: int) -> PixelStore | None:
-        if self.cache_size == 0:
-            return None
-        key = key_of(
-            [
-                self.where if self.sources else os.path.realpath(self.root),
-                channels,
-                shorter,
-                self.rows,
-            ]
-        )
-        return PixelStore(
-            key, len(self.rows), channels=channels, limit=self.cache_size, tell=self.tell
-        )
 
 
 class FileSplit:
@@ -178,7 +76,7 @@ class FileSplit:
         self._expect(order, rows, spec, crop.decoded)
         chosen = order[rows].tolist()
         read_one = functools.partial(self._read, spec=spec, shorter=crop.decoded)
-        read = threads.each(read_one, chosen)
+        read = self._all_read(chosen, spec, crop.decoded)
         for row, picture in enumerate(read):
             if picture is None:
                 chosen[row], read[row] = self._next(order, rows.start + row, read_one)
@@ -197,7 +95,7 @@ class FileSplit:
         return self._cut(chosen, spec)
 
     def _cut(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
-        read = threads.each(functools.partial(self._read, spec=spec), chosen)
+        read = self._all_read(chosen, spec)
         kept = [
             (place, picture)
             for place, picture in zip(chosen, read, strict=True)
@@ -223,6 +121,20 @@ class FileSplit:
             self.stream.expect(self.reader.missing(ahead, *way))
         self.stream.go_on(self.places[order[rows].numpy()])
         self._order = order, way, min(rows.stop, len(order))
+
+    def _all_read(
+        self, rows: Sequence[int], spec: InputSpec, shorter: int = 0
+    ) -> list[np.ndarray | None]:
+        way = _way(spec, shorter)
+        # what is kept, here: threads would but wait for one another
+        read = [self.reader.kept(int(self.places[row]), *way) for row in rows]
+        missing = [number for number, picture in enumerate(read) if picture is None]
+
+        def decode(number: int) -> None:
+            read[number] = self._read(rows[number], spec=spec, shorter=shorter)
+
+        threads.each(decode, missing)
+        return read
 
     def _read(self, row: int, *, spec: InputSpec, shorter: int = 0) -> np.ndarray | None:
         picture = self.reader.read(int(self.places[row]), *_way(spec, shorter), stream=self.stream)
@@ -253,9 +165,8 @@ class FileSplit:
 
 
 def _way(spec: InputSpec, shorter: int) -> tuple[int, int]:
-    """How pictures are decoded: channels, and what neither side is to fall below."""
-    shorter = (shorter or spec.resize) if spec.placing == "resize" else 0
-    return (1 if spec.channels == 1 else 3), shorter
+    """How pictures are decoded: in how many channels, and to which shorter side at least."""
+    return 1 if spec.channels == 1 else 3, (shorter or spec.resize) * (spec.placing == "resize")
 
 
 def _drawn(
@@ -263,17 +174,19 @@ def _drawn(
 ) -> Tensor:
     """Pictures of any size cut at random to the input's: uint8 (N, C, *size), channels last."""
     made = np.empty((len(pictures), *spec.size, spec.channels), np.uint8)
+    images = torch.from_numpy(made).movedim(3, 1)
     if crop.area:
+        places = images.split(1)
         sizes = torch.tensor([picture.shape[:2] for picture in pictures])
         boxes = crops.area_boxes(sizes, crop.area, crop.aspect, generator).tolist()
 
         def place(row: int) -> None:
             top, left, height, width = boxes[row]
             piece = pictures[row][top : top + height, left : left + width]
-            whole = _as_tensor(piece)
-            if whole.shape[2:] != spec.size:
-                whole = geometry.resized(whole, spec.size, spec.interpolation)
-            _put(made, row, whole)
+            if piece.shape[:2] == spec.size:
+                made[row] = piece
+            else:
+                geometry.resize_into(places[row], _as_tensor(piece), spec.interpolation)
     else:
         draws = torch.rand(len(pictures), 2, generator=generator, dtype=torch.float64).tolist()
 
@@ -286,7 +199,7 @@ def _drawn(
             _put(made, row, whole[:, :, top : top + spec.size[0], left : left + spec.size[1]])
 
     threads.each(place, range(len(pictures)))
-    return torch.from_numpy(made).movedim(3, 1)
+    return images
 
 
 def _as_tensor(picture: np.ndarray) -> Tensor:
@@ -294,10 +207,10 @@ def _as_tensor(picture: np.ndarray) -> Tensor:
     picture = np.ascontiguousarray(picture)
     if not picture.flags.writeable:  # torch warns of such
         picture = picture.copy()
-    # in this order torch sees that it is channels last, and leaves it so
-    return torch.from_numpy(picture).unsqueeze(0).permute(0, 3, 1, 2)
+    # turned by numpy: whatever torch does, it lets go of Python's lock and has to wait for it again
+    return torch.from_numpy(picture.reshape(1, *picture.shape).transpose(0, 3, 1, 2))
 
 
 def _put(made: np.ndarray, row: int, image: Tensor) -> None:
     """By numpy: a copy of torch's would be shared out to threads of its own."""
-    made[row] = image[0].movedim(0, 2).numpy()
+    made[row] = image.numpy()[0].transpose(1, 2, 0)

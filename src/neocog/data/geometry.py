@@ -11,6 +11,13 @@ from neocog.errors import DataError
 
 LONGEST = 100  # times the shorter side: beyond, scaling a picture to the input fills the memory
 
+_KERNELS = {  # by interpolation, and whether it is antialiased
+    ("bilinear", False): torch.ops.aten.upsample_bilinear2d.out,
+    ("bilinear", True): torch.ops.aten._upsample_bilinear2d_aa.out,
+    ("bicubic", False): torch.ops.aten.upsample_bicubic2d.out,
+    ("bicubic", True): torch.ops.aten._upsample_bicubic2d_aa.out,
+}
+
 
 def scaled(pixels: Tensor, spec: InputSpec) -> Tensor:
     """uint8 pictures (N, C, H, W) brought to the input's channels and to at least its size."""
@@ -31,6 +38,16 @@ def resized(images: Tensor, size: tuple[int, int], interpolation: str = "bilinea
         return F.interpolate(images, size, mode=interpolation, antialias=shrinks)
     made = F.interpolate(images.float(), size, mode=interpolation, antialias=shrinks)
     return made.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def resize_into(made: Tensor, images: Tensor, interpolation: str = "bilinear") -> None:
+    """What `resized` gives of uint8 (N, C, H, W) on the CPU, written to `made` (N, C, h, w).
+
+    By the operator that `interpolate` calls: it waits for Python's lock once for a picture.
+    """
+    height, width = made.shape[2:]
+    shrinks = height < images.shape[2] or width < images.shape[3]
+    _KERNELS[interpolation, shrinks](images, (height, width), False, None, None, out=made)
 
 
 def centre(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,9 +12,10 @@ from PIL import Image
 
 from neocog.data import shards, sources
 from neocog.data.dataset import Dataset, Split
-from neocog.data.filesplit import FileSplit, Reader
+from neocog.data.filesplit import FileSplit
 from neocog.data.formats import Arrays
 from neocog.data.listing import Files, Listing, listed
+from neocog.data.reader import Reader
 from neocog.errors import DataError, UsageError
 
 SAMPLED = 32  # files opened to see whether a folder is grey

@@ -68,12 +68,12 @@ def read(path: Path, channels: int, *, shorter: int = 0) -> Tensor:
     return torch.from_numpy(made).movedim(2, 0)
 
 
-def content_of(path: Path) -> bytes:
+def content_of(path: Path | str) -> bytes:
     """The bytes of a picture file; `DataError` where there are none to be had."""
     try:
-        place = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | NO_WAITING)
-        with os.fdopen(place, "rb", buffering=0) as file:
-            facts = os.fstat(place)
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | NO_WAITING)
+        try:
+            facts = os.fstat(file)
             if stat.S_ISDIR(facts.st_mode):  # else the system says so on opening
                 raise IsADirectoryError
             if not stat.S_ISREG(facts.st_mode):
@@ -82,7 +82,9 @@ def content_of(path: Path) -> bytes:
                 raise DataError(
                     f"{path}: {facts.st_size:,} bytes; pictures have {MAX_BYTES:,} at most"
                 )
-            content = file.read()
+            content = _all_of(file, facts.st_size)
+        finally:
+            os.close(file)
     except IsADirectoryError:
         raise DataError(f"{path}: this is a folder; name picture files") from None
     except FileNotFoundError:
@@ -94,6 +96,15 @@ def content_of(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {reason}") from error
     if not content:
         raise DataError(f"{path}: the file is empty")
+    return content
+
+
+def _all_of(file: int, size: int) -> bytes:
+    """The content of an open file that was of this size: in a single call, if it still is."""
+    content = os.read(file, size + 1)
+    if len(content) != size:
+        while more := os.read(file, 1 << 20):
+            content += more
     return content
 
 

@@ -21,14 +21,13 @@ import shutil
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from neocog.data.cache import cache_dir
+from neocog.data.segment import Part
 
 VERSION = 1  # of the way pictures are decoded; another one makes another key
 LARGEST = 20 * 2**30  # bytes of all stores together, unless it is said otherwise
@@ -68,7 +67,7 @@ class PixelStore:
         self.tell, self.full, self.lock = tell, False, threading.Lock()
         self.segments: list[_Segment] = []
         self.where = np.full(count, -1, dtype=np.int32)  # the segment of each picture
-        self.part: _Part | None = None
+        self.part: Part | None = None
         self.limit = self.step = 0
         self.read = self.unlooked = 0
         try:
@@ -96,7 +95,7 @@ class PixelStore:
         if number == len(self.segments):
             return self.part.get(place, self.channels) if self.part else None
         segment = self.segments[number]
-        offset, height, width = (int(n) for n in segment.index[place])
+        offset, height, width = segment.index[place].tolist()
         size = height * width * self.channels
         self._let_go(size)
         flat = np.frombuffer(segment.mapped, np.uint8, size, offset)
@@ -111,7 +110,7 @@ class PixelStore:
                 return
             try:
                 if self.part is None:
-                    self.part = _Part(self.folder, self.count)
+                    self.part = Part(self.folder, self.count)
                 self.unlooked += pixels.nbytes
                 if self.part.size == 0 or self.unlooked >= self.step:
                     self.unlooked = 0
@@ -190,62 +189,6 @@ class PixelStore:
             self.where[self.where == len(self.segments)] = -1
             self.part.drop()
             self.part = None
-
-
-class _Part:
-    """A segment that is being written; its name says by whom."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        name = f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}.part"
-        self.path, self.size = folder / name, 0
-        self.index = np.full((count, 3), -1, dtype=np.int64)
-        self.file: IO[bytes] = self.path.open("w+b", buffering=0)
-        self.lock = threading.Lock()
-
-    def __del__(self) -> None:
-        self.drop()
-
-    def put(self, place: int, pixels: np.ndarray) -> None:
-        with self.lock:
-            self.file.seek(self.size)
-            content = memoryview(np.ascontiguousarray(pixels).data).cast("B")
-            done = 0
-            while done < len(content):
-                done += self.file.write(content[done:]) or 0
-            self.index[place] = self.size, *pixels.shape[:2]
-            self.size += len(content)
-
-    def get(self, place: int, channels: int) -> np.ndarray | None:
-        offset, height, width = (int(n) for n in self.index[place])
-        with self.lock:
-            self.file.seek(offset)
-            content = self.file.read(height * width * channels)
-        if len(content) != height * width * channels:
-            return None
-        return np.frombuffer(content, np.uint8).reshape(height, width, channels)
-
-    def finish(self) -> Path:
-        """Its index, written last."""
-        os.fsync(self.file.fileno())
-        self.file.close()
-        name = uuid.uuid4().hex[:16]
-        pixels = self.path.with_name(f"{name}.pixels")
-        self.path.replace(pixels)
-        aside = self.path.with_suffix(".npy.part")
-        with aside.open("wb") as file:
-            np.save(file, self.index)
-            file.flush()
-            os.fsync(file.fileno())
-        index = self.path.with_name(f"{name}.index.npy")
-        aside.replace(index)
-        return index
-
-    def drop(self) -> None:
-        with contextlib.suppress(OSError):
-            self.file.close()
-        for path in (self.path, self.path.with_suffix(".npy.part")):
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def _folders(root: Path) -> Iterator[Path]:

@@ -21,12 +21,16 @@ R = TypeVar("R")
 
 def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
     """`do` of each, in as many threads as there are processors; in order."""
+    if not what:
+        return []
     answers: list[R | None] = [None] * len(what)
     places = iter(range(len(what)))  # whoever is done takes the next
+    inference = torch.is_inference_mode_enabled()  # else tensors of the caller could not be written
 
     def share() -> None:
-        for place in places:
-            answers[place] = do(what[place])
+        with torch.inference_mode(inference):
+            for place in places:
+                answers[place] = do(what[place])
 
     with warnings.catch_warnings():  # here: in the threads it would be no one's own
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
@@ -41,6 +45,11 @@ def count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _alone() -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # only now does this thread have the number for good
+
+
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     """The threads, in each of which torch works alone: shared out further, a single picture would
@@ -49,8 +58,7 @@ def _pool() -> ThreadPoolExecutor:
     made = ThreadPoolExecutor(
         count(),
         thread_name_prefix="neocog-pictures",
-        initializer=torch.set_num_threads,
-        initargs=(1,),
+        initializer=_alone,
     )
     # torch remembers the last number set anywhere for threads to come: it is put back once all of
     # these have begun, which they do together
