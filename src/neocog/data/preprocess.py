@@ -16,7 +16,7 @@ from neocog.errors import UsageError
 MOST_RESIZE = 8  # times the input: what is larger is a slip of the hand, and fills the memory
 CAFFE_BGR = (104 / 255, 117 / 255, 123 / 255)  # the mean of ImageNet as Caffe subtracts it
 LOOKED_AT = 10_000  # training pictures, at most, that a mean is computed from where they are files
-IN_CACHE = 320_000  # values that are worked on at a time
+AT_A_TIME = 640_000  # values that a thread works on before it takes more
 TOLD = 1000  # pictures: decoding more takes a while
 AT_ONCE = 100
 
@@ -43,7 +43,7 @@ def _in_rows(images: Tensor, spec: InputSpec) -> Tensor:
     made = torch.empty(images.shape, memory_format=torch.channels_last)
     less, by = _laid_in_rows(spec, height, images.shape[3])
     rows, into = (x.movedim(1, 3).view(n, height, -1) for x in (images, made))
-    some = max(IN_CACHE // less.numel(), 1)
+    some = max(AT_A_TIME // less.numel(), 1)
 
     def standardise(part: tuple[Tensor, Tensor]) -> None:
         pixels, values = part
