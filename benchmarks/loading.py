@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -41,10 +42,10 @@ def main() -> None:
     lines = list(_lines(taken, options))
     print("\n".join(lines))
     if options.out:
-        from neocog.engine.hardware import choose
+        from neocog.engine.hardware import cpu_name
 
-        machine = choose().name.lower().replace(" ", "-")
-        path = options.out / f"{date.today()}-loading-{machine}-{os.cpu_count()}-cores.json"
+        machine = re.sub("[^a-z0-9]+", "-", cpu_name().lower())
+        path = options.out / f"{date.today()}-loading-{machine}.json"
         facts = {"command": f"python -m benchmarks.loading (pictures {options.pictures})"}
         path.write_text(json.dumps({**facts, "pictures_a_second": taken}, indent=2) + "\n")
 

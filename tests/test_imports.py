@@ -37,11 +37,13 @@ MAY = {
         "run",
         "saving",
         "stopping",
+        "environment",
         "fitting",
         "choosing",
         "planning",
     },
     "stopping": set(),
+    "environment": {"data", "engine"},
     "verifying": {
         "networks",
         "data",

@@ -217,6 +217,51 @@ def full(*arguments: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.parametrize("schedule", ["constant", "step", "plateau"])
+def test_epochs_may_be_raised_where_the_schedule_does_not_follow_from_them(
+    tmp_path: Path, schedule: str
+) -> None:
+    changes = {"schedule": schedule, "epochs": 4, "every": 2} if schedule == "step" else {}
+    changes = changes or {"schedule": schedule, "epochs": 4}
+    job = begun(tmp_path / "whole", **changes)
+    for _ in training.run(job):
+        pass
+    reached = weights_of(job.folder.path)
+    job = begun(tmp_path / "run", **{**changes, "epochs": 2})
+    facts = training.run(job)
+    for fact in facts:
+        if isinstance(fact, Step) and (fact.epoch, fact.step) == (1, 3):
+            break
+    facts.close()  # type: ignore[attr-defined]
+    said: list[str] = []
+    run = api.resume(job.folder.path, epochs=4, watcher=Silent(), tell=said.append)
+    assert any("epochs 2 then, 4 now" in line for line in said)
+    assert run.recipe.epochs == 4
+    assert len(run.history) == 4
+    assert all(torch.equal(run.network().state_dict()[name], reached[name]) for name in reached)
+
+
+def test_raised_epochs_survive_a_kill_before_the_next_save(tmp_path: Path) -> None:
+    job = begun(tmp_path / "run", schedule="constant")
+    facts = training.run(job)
+    next(facts)
+    facts.close()  # type: ignore[attr-defined]
+    more = training.resume(RunFolder.open(job.folder.path), epochs=3)  # and nothing is trained
+    more.folder.let_go()
+    run = api.resume(job.folder.path, watcher=Silent())
+    assert len(run.history) == 3
+
+
+def test_epochs_that_change_what_was_done_are_refused(tmp_path: Path) -> None:
+    folder = stopped(tmp_path / "run", (0, 3))  # its schedule is linear
+    before = (folder.path / "recipe.json").read_bytes()
+    with pytest.raises(UsageError, match="linear follows from their number"):
+        api.resume(folder.path, epochs=5, watcher=Silent())
+    with pytest.raises(UsageError, match="name more"):
+        api.resume(folder.path, epochs=1, watcher=Silent())
+    assert (folder.path / "recipe.json").read_bytes() == before
+
+
 # -- one process, and signals
 
 PROGRAM = """

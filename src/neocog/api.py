@@ -218,6 +218,7 @@ def resume(
     layout: str = "auto",
     compile: str = "auto",
     threads: int | None = None,
+    epochs: float | None = None,
     save_every: float = EVERY,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
@@ -228,6 +229,7 @@ def resume(
     A network that is not neocog's, and a data set that was not had by name, must be given again;
     `from_dir` is where the data lie now, if they have moved. It goes on with the precision, layout
     and so on that it began with, unless others are asked for or the machine is another one.
+    `epochs` may be raised where the schedule does not follow from their number.
     """
     job = training.resume(
         RunFolder.open(path),
@@ -236,6 +238,7 @@ def resume(
         from_dir=from_dir,
         cache_size=in_bytes(cache_size),
         wanted=Wanted(device, precision, layout, compile, threads),
+        epochs=epochs,
         save_every=_seconds(save_every),
         tell=tell or _to_stderr,
         progress=progress,

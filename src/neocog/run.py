@@ -105,6 +105,12 @@ class RunFolder:
         self._write_json("input.json", spec.to_json())
         self._write_json("environment.json", environment)
 
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Another recipe in the place of the run's."""
+        self._write_json(
+            "recipe.json", {**self._read("recipe.json", json_in), "recipe": recipe.to_json()}
+        )
+
     def save_state(self, state: dict[str, Any]) -> None:
         """The checkpoint; the one before it stays until the next."""
         self.write("last.pt", lambda file: checkpoints.write(state, file), keep="before.pt")

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from neocog import choosing
@@ -25,7 +20,8 @@ from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import Training, check_finite_logits, fit
 from neocog.engine.hardware import Hardware, Wanted, choose
-from neocog.engine.schedules import epoch_count
+from neocog.engine.schedules import epoch_count, lengthened
+from neocog.environment import environment_of, versions
 from neocog.errors import DataError, NeocogError, UsageError
 from neocog.fitting import known
 from neocog.planning import batches_of, name_of, paced, prepared
@@ -83,7 +79,7 @@ def begin(
         spec,
         network=known(network) or name,
         data=_data_facts(dataset),
-        environment=_environment(dataset, hardware),
+        environment=environment_of(dataset, hardware),
     )
     if dataset.listing:
         folder.write_pictures(record(dataset))
@@ -100,12 +96,16 @@ def resume(
     from_dir: str | Path | None = None,
     cache_size: int | None = None,
     wanted: Wanted | None = None,
+    epochs: float | None = None,
     save_every: float = EVERY,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Job:
-    """A run as it was saved. A network that is not neocog's must be given again."""
+    """A run as it was saved. A network that is not neocog's must be given again. `epochs` may be
+    raised where the schedule does not follow from them.
+    """
     recipe = folder.recipe
+    longer = recipe if epochs is None else lengthened(recipe, epochs)
     if folder.finished:
         raise UsageError(
             f"{folder.path}: this run is finished; `neocog eval {quoted(folder.path)}` shows its "
@@ -123,7 +123,14 @@ def resume(
             tell=tell,
             progress=progress,
         )
-        job = _resumed(folder, state, network, dataset, recipe, wanted or Wanted(), tell)
+        job = _resumed(folder, state, network, dataset, longer, wanted or Wanted(), tell)
+        if longer != recipe:
+            folder.write_recipe(longer)
+            if tell:
+                tell(
+                    f"epochs {recipe.epochs:g} then, {longer.epochs:g} now: from here on it is the "
+                    f"run that would have begun with {longer.epochs:g}"
+                )
     except BaseException:
         folder.let_go()
         raise
@@ -173,7 +180,8 @@ def _resumed(
     network.to(choose(wanted).device)
     training = Training.begin(network, recipe)
     try:
-        if Recipe.from_json(state["recipe"]) != recipe:
+        saved = Recipe.from_json(state["recipe"])
+        if saved != recipe and lengthened(saved, recipe.epochs) != recipe:
             raise ValueError("it was saved with another recipe than recipe.json has now")
         training.restore(state)
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
@@ -185,7 +193,7 @@ def _resumed(
         wanted,
         pictures=len(dataset.train),
         at=(training.epoch, training.step),
-        versions=_versions(),
+        versions=versions(),
         tell=tell,
     )
     return Job(network, dataset, recipe, folder.spec, folder, hardware, training)
@@ -292,23 +300,3 @@ def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
             f"{facts['pictures']}, and this is {now['name']} with {now['pictures']}. If it was a "
             "Dataset of your own, give it again: neocog.resume(run, data=...)"
         )
-
-
-def _environment(dataset: Dataset, hardware: Hardware) -> dict[str, Any]:
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "versions": _versions(),
-        "system": platform.platform(),
-        "hardware": hardware.to_json(),
-        "data": {"origin": dataset.origin},
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "neocog": version("neocog"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": version("numpy"),
-    }

@@ -223,6 +223,7 @@ def _train(commands: Commands) -> None:
 def _resume(commands: Commands) -> None:
     resume = _command(commands, "resume", "train:resume", about="go on with a run that was stopped")
     resume.add_argument("run", metavar="RUN", help="its run folder")
+    resume.add_argument("--epochs", type=float, metavar="N", help="more than it began with")
     _device(resume)
     _from(resume)
     _cache_size(resume)

@@ -51,6 +51,7 @@ def _plan(options: argparse.Namespace) -> None:
 def resume(options: argparse.Namespace) -> None:
     run = api.resume(
         options.run,
+        epochs=options.epochs,
         save_every=options.save_every,
         **_how(options),
     )

@@ -59,7 +59,7 @@ def _pool() -> ThreadPoolExecutor:
     take twice as long.
     """
     # a thread that waits for Python's lock asks for it sooner: what these do takes less than the
-    # 5 ms that Python has it wait. With pictures kept decoded it was 10 to 13 % more of them (n = 5)
+    # 5 ms that Python has it wait. With pictures kept decoded, 10 to 13 % more came (n = 5)
     sys.setswitchinterval(min(sys.getswitchinterval(), HAND_OVER))
     made = ThreadPoolExecutor(
         count(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from neocog.errors import UsageError
 from neocog.recipe import Recipe
 from neocog.records import Epoch
 
@@ -31,6 +32,26 @@ def factor(recipe: Recipe, at: float, history: Sequence[Epoch]) -> float:
         case "linear":
             return recipe.end + (1 - recipe.end) * (1 - past)
     return 1.0
+
+
+def lengthened(recipe: Recipe, epochs: float) -> Recipe:
+    """The recipe with more epochs, where its first ones stay what they are.
+
+    Raises `UsageError` for fewer, and where the schedule or an average follows from their number.
+    """
+    longer = recipe.changed({"epochs": epochs})
+    if longer.epochs < recipe.epochs:
+        raise UsageError(
+            f"epochs: {epochs} was given, and the run has {recipe.epochs:g}: name more"
+        )
+    ends = recipe.schedule in ("cosine", "linear") or recipe.average != "none"
+    if longer.epochs > recipe.epochs and ends:
+        what = f"the schedule {recipe.schedule}" if recipe.average == "none" else recipe.average
+        raise UsageError(
+            f"epochs: {what} follows from their number, so every step so far would have been "
+            f"another: begin a new run with {longer.epochs:g} epochs"
+        )
+    return longer
 
 
 def epoch_count(recipe: Recipe) -> int:
