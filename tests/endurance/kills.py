@@ -12,6 +12,8 @@ kill costs a second and not an import of torch. POSIX only.
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import json
 import os
 import platform
@@ -42,6 +44,7 @@ from neocog.data.loading import load_folder
 from neocog.data.packing import pack
 
 SAVE_EVERY = 0.02  # seconds
+FOUND = Path("build/endurance")  # where what went wrong is kept
 CALLS = ("open", "fsync", "replace")  # where a file is made, flushed and renamed
 
 
@@ -97,19 +100,22 @@ def killed(root: Path, kills: int, chance: random.Random) -> Counter[tuple[str, 
     for name, way in WAYS.items():
         os.environ["NEOCOG_CACHE"] = str(root / f"cache-{name}")
         began = time.monotonic()
-        assert (
-            _child(lambda way=way, name=name: _train(way, places, root / f"straight-{name}")) == 0
-        )
-        straight[name] = (_left(root / f"straight-{name}"), time.monotonic() - began)
+        out, counted = root / f"straight-{name}", root / f"calls-{name}"
+        assert _child(functools.partial(_counted, way, places, out, counted)) == 0
+        calls = json.loads(counted.read_text(encoding="utf-8"))
+        straight[name] = (_left(out), time.monotonic() - began, calls)
     number = 0
     while sum(counts.values()) < kills:
         name = list(WAYS)[number % len(WAYS)]
         number += 1
         os.environ["NEOCOG_CACHE"] = str(root / f"cache-{name}-{number}")
         out = root / f"{name}-{number}"
-        reached, seconds = straight[name]
-        kinds = _until_it_ends(WAYS[name], places, out, seconds, chance)
-        outcome = "same" if _same(_left(out), reached) else f"OTHER, kept in {out}"
+        reached, seconds, calls = straight[name]
+        kinds = _until_it_ends(WAYS[name], places, out, seconds, calls, chance)
+        same = _same(_left(out), reached)
+        if not same:
+            shutil.copytree(out, FOUND / out.name, dirs_exist_ok=True)
+        outcome = "same" if same else f"other: {FOUND / out.name}"
         for kind in kinds:
             counts[name, kind, outcome] += 1
         shutil.rmtree(out)
@@ -118,12 +124,17 @@ def killed(root: Path, kills: int, chance: random.Random) -> Counter[tuple[str, 
 
 
 def _until_it_ends(
-    way: Way, places: dict[str, str], out: Path, seconds: float, chance: random.Random
+    way: Way,
+    places: dict[str, str],
+    out: Path,
+    seconds: float,
+    calls: dict[str, int],
+    chance: random.Random,
 ) -> list[str]:
     """Train and go on until nothing kills it; the kinds of the kills."""
     kinds = []
     while True:
-        kill = _kill_of(chance, seconds) if len(kinds) < 8 else None
+        kill = _kill_of(chance, seconds, calls) if len(kinds) < 8 else None
 
         def do(kill: tuple[str, float] | None = kill) -> None:
             if kill and kill[0] != "time":
@@ -145,34 +156,51 @@ def _until_it_ends(
         kinds.append(kill[0])
 
 
-def _kill_of(chance: random.Random, seconds: float) -> tuple[str, float]:
-    if chance.random() < 0.5:
+def _kill_of(chance: random.Random, seconds: float, calls: dict[str, int]) -> tuple[str, float]:
+    """Its kind, and after how many seconds or at which call."""
+    if chance.random() < 0.4:
         return "time", chance.uniform(0, seconds)
-    when = chance.choice(("before", "after"))
-    return f"{when} {chance.choice(CALLS)}", chance.randrange(1, 25)
+    call = chance.choice(CALLS)
+    # the last calls more often: after them nothing comes that could make good what they lost
+    place = max(chance.randrange(1, calls[call] + 1) for _ in range(2))
+    return f"{chance.choice(('before', 'after'))} {call}", place
 
 
 def _kill_at(kind: str, number: int) -> None:
     """Let this process be killed at its so-many-th call."""
     when, call = kind.split()
-    left = [number]
 
-    def struck(own: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*arguments: Any, **named: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0 and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            value = own(*arguments, **named)
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return value
+    def struck(count: int, now: str) -> None:
+        if count == number and now == when:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        return called
+    _watch(call, struck)
 
-    if call == "fsync":
-        os.fsync = struck(os.fsync)
-    else:
-        setattr(Path, call, struck(getattr(Path, call)))
+
+def _counted(way: Way, places: dict[str, str], out: Path, into: Path) -> None:
+    """Train, and write down how often each call was made."""
+    made = dict.fromkeys(CALLS, 0)
+    for call in CALLS:
+        _watch(call, lambda count, now, call=call: made.update({call: count}))
+    _train(way, places, out)
+    counts = json.dumps(made)
+    with into.open("w", encoding="utf-8") as file:
+        file.write(counts)
+
+
+def _watch(call: str, see: Callable[[int, str], object]) -> None:
+    """Let `see` be told of each such call of the file system: its number, before and after."""
+    owner = os if call == "fsync" else Path
+    own, count = getattr(owner, call), itertools.count(1)
+
+    def called(*arguments: Any, **named: Any) -> Any:
+        number = next(count)
+        see(number, "before")
+        value = own(*arguments, **named)
+        see(number, "after")
+        return value
+
+    setattr(owner, call, called)
 
 
 def _child(do: Callable[[], object], after: float | None = None) -> int:
