@@ -141,6 +141,18 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_taken_and_said(
     assert not (folder.path / "before.pt").exists()
 
 
+def test_a_history_that_was_not_written_any_more_is_made_good(tmp_path: Path) -> None:
+    job = begun(tmp_path / "run")
+    facts = training.run(job)
+    for fact in facts:
+        if isinstance(fact, Epoch) and fact.epoch == 1:
+            break
+    facts.close()  # type: ignore[attr-defined]
+    path = job.folder.path / "history.jsonl"
+    path.write_text(path.read_text().splitlines()[0] + "\n")  # killed after last.pt was renamed
+    assert len(api.resume(job.folder.path, watcher=Silent()).history) == 2
+
+
 def test_where_both_are_damaged_nothing_is_guessed(tmp_path: Path) -> None:
     folder = stopped(tmp_path / "run", (0, 9))
     for name in ("last.pt", "before.pt"):

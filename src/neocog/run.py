@@ -114,6 +114,10 @@ class RunFolder:
     def save_state(self, state: dict[str, Any]) -> None:
         """The checkpoint; the one before it stays until the next."""
         self.write("last.pt", lambda file: checkpoints.write(state, file), keep="before.pt")
+        self.write_history(state)
+
+    def write_history(self, state: dict[str, Any]) -> None:
+        """The epochs that a state knows of, for people and plots."""
         lines = "".join(json.dumps(epoch) + "\n" for epoch in state["history"])
         self.write("history.jsonl", lambda file: file.write(lines.encode()))
 

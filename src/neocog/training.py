@@ -124,6 +124,7 @@ def resume(
             progress=progress,
         )
         job = _resumed(folder, state, network, dataset, longer, wanted or Wanted(), tell)
+        folder.write_history(job.training.state())  # it may have been killed just before that
         if longer != recipe:
             folder.write_recipe(longer)
             if tell:
