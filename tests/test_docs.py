@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from benchmarks import table
 
-from neocog.cli.main import parser
+from neocog.cli.parser import parser
 from neocog.data.sources import canonical_name
 from neocog.networks import find
 from neocog.run import RunFolder
@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def commands() -> list[str]:
     """Every neocog command line that README and the front page of --help show."""
-    from neocog.cli.main import ABOUT
+    from neocog.cli.parser import ABOUT
 
     found = re.findall(r"^ +(neocog [^\n]*?)(?:  .*)?$", README + ABOUT, re.MULTILINE)
     return [line.split("  ")[0].split("#")[0].strip() for line in found]

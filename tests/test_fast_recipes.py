@@ -127,7 +127,7 @@ def test_a_run_is_whitened_by_its_seed_and_resumes_to_the_same_weights(tmp_path:
         for count, fact in enumerate(facts, 1):
             if count == stop_at:
                 assert isinstance(fact, Step)
-                training._save(job)
+                job.folder.save_state(training.state_of(job))
                 break
         facts.close()
         if stop_at:

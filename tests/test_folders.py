@@ -89,7 +89,7 @@ def test_stopped_in_mid_epoch_it_goes_on_to_the_same_weights(folder: Path, tmp_p
         if isinstance(fact, Step) and (fact.epoch, fact.step) == (1, 3):
             break
     facts.close()
-    training._save(job)
+    job.folder.save_state(training.state_of(job))
     (folder / "red" / "new.jpg").write_bytes((folder / "red" / "000.jpg").read_bytes())
     try:  # a picture that came since is not the run's
         resumed = api.resume(tmp_path / "part", watcher=Silent())
@@ -116,7 +116,7 @@ def test_a_run_on_shards_goes_on_to_the_same_weights_wherever_they_are(
         if isinstance(fact, Step) and (fact.epoch, fact.step) == (1, 3):
             break
     facts.close()
-    training._save(job)
+    job.folder.save_state(training.state_of(job))
     here.rename(there)
     with pytest.raises(DataError, match="no such"):
         api.resume(tmp_path / "part", watcher=Silent())

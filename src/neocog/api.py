@@ -1,4 +1,4 @@
-"""What `import neocog` gives beside networks and data: train, resume, open, and a run in hand.
+"""What `import neocog` gives beside networks and data: train, resume, plan, and a run in hand.
 
 The command line and a notebook go the same way: through here.
 """
@@ -6,97 +6,32 @@ The command line and a notebook go the same way: through here.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from matplotlib.figure import Figure
 from torch import nn
 
 from neocog import planning, training
-from neocog.analysis.scores import summary
 from neocog.announced import about, clock_of, not_started
 from neocog.asked import changed, dataset_for, in_bytes, network_for, recipe_for
-from neocog.data.batches import to_input
 from neocog.data.dataset import Dataset
-from neocog.data.pictures import read
 from neocog.engine import memory
 from neocog.engine.hardware import Wanted, choose
+from neocog.engine.ranks import Ranks, device_of, joined, launched
 from neocog.errors import UsageError
+from neocog.opened import Run, open_run
 from neocog.progress import Clock, Notebook, Terminal, Watcher, in_notebook, watched
 from neocog.recipe import Recipe
-from neocog.recipes import described
-from neocog.records import Epoch
-from neocog.report import curves
+from neocog.records import Epoch, Step
 from neocog.run import RunFolder
+from neocog.rundata import dataset_of
 from neocog.saving import EVERY
+from neocog.together import borrowed, earlier, follow, lend
 
-
-class Run:
-    """A run folder in hand: its history, its scores, its network."""
-
-    def __init__(self, folder: RunFolder, network: nn.Module | None = None) -> None:
-        self.folder = folder
-        self._network = network
-
-    def __repr__(self) -> str:
-        return f"Run({str(self.path)!r})"
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
-
-    @property
-    def recipe(self) -> Recipe:
-        return self.folder.recipe
-
-    @property
-    def history(self) -> list[Epoch]:
-        return self.folder.history
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """What `neocog eval --json` prints: test and validation scores, time, speed."""
-        return summary(self.folder)
-
-    def network(self) -> nn.Module:
-        """The network with the weights that were scored, in eval mode."""
-        network = self.folder.new_network() if self._network is None else self._network
-        self.folder.load_weights(network)
-        return network.eval()
-
-    def plot(self) -> Figure:
-        """Loss and accuracy of training and validation by epoch, in one figure."""
-        what = f"{self.folder.network_name} on {self.folder.data['name']}"
-        return curves.figure(self.history, title=f"{what}, recipe {described(self.recipe)}")
-
-    def save_plot(self) -> Path:
-        """The same as curves.png in the run folder; gives its path."""
-        path = self.path / "curves.png"
-        content = curves.png(self.plot(), dpi=150)
-        self.folder.write("curves.png", lambda file: file.write(content))
-        return path
-
-    def predict(self, *files: str | Path) -> list[dict[str, Any]]:
-        """[{"file", "ranked": [{"class", "probability"}, ...]}], the likeliest class first.
-
-        Every file is read before the first is classified, so a wrong one is said at once.
-        """
-        spec, network = self.folder.spec, self.network()
-        shorter = spec.resize if spec.placing == "resize" else 0
-        channels = 1 if spec.channels == 1 else 3
-        pictures = [read(Path(file), channels, shorter=shorter) for file in files]
-        answers = []
-        for file, pixels in zip(files, pictures, strict=True):
-            device = next(network.parameters()).device
-            with torch.inference_mode():
-                chances = network(to_input(pixels[None], spec).to(device))[0].softmax(0)
-            order = chances.argsort(descending=True).tolist()
-            ranked = [{"class": spec.classes[k], "probability": float(chances[k])} for k in order]
-            answers.append({"file": str(file), "ranked": ranked})
-        return answers
+__all__ = ["Run", "open_run", "plan", "resume", "train"]
 
 
 def train(
@@ -113,6 +48,7 @@ def train(
     layout: str = "auto",
     compile: str = "auto",
     threads: int | None = None,
+    accumulate: int | None = None,
     from_dir: str | Path | None = None,
     skip: str | Path | None = None,
     cache_size: float | None = None,
@@ -131,37 +67,68 @@ def train(
     or shortens its schedule to that time, scores included. `out` is the run folder, else one is
     made in runs/. Progress goes to stderr, or into the notebook's cell; `watcher`, `tell` and
     `progress` replace that. It is saved every `save_every` seconds and after each epoch; Ctrl-C
-    and SIGTERM save and raise `Interrupted`.
+    and SIGTERM save and raise `Interrupted`. Started by torchrun, the processes train together;
+    what comes back is whole in the first of them, which writes the run folder.
 
     How fast it goes, and of the outcome no more than rounding, follows from `device`, `precision`
-    ("fp32", "bf16"), `layout` ("contiguous", "channels_last"), `compile` ("yes", "no") and
-    `threads`; what is left to "auto" is chosen by timing a few steps of a longer run.
+    ("fp32", "bf16"), `layout` ("contiguous", "channels_last"), `compile` ("yes", "no"), `threads`
+    and `accumulate` (pieces of a batch, one after the other, for less memory); what is left to
+    "auto" is chosen by timing a few steps of a longer run.
     """
-    say = tell or _to_stderr
-    wanted = Wanted(device, precision, layout, compile, threads)
-    choose(wanted)  # a device that is not there, and a folder in use, are said before a download
-    RunFolder.check_unused(out)
-    chosen = changed(recipe_for(network, data, recipe), changes, epochs=epochs, minutes=minutes)
-    dataset = dataset_for(
-        data,
-        chosen,
-        from_dir=from_dir,
-        skip=skip,
-        cache_size=in_bytes(cache_size),
-        tell=say,
-        progress=progress,
-    )
-    job = training.begin(
-        network_for(network, dataset, chosen),
-        dataset,
-        recipe=chosen,
-        out=None if out is None else Path(out),
-        wanted=wanted,
-        minutes=minutes,
-        save_every=_seconds(save_every),
-        tell=say,
-    )
-    return _go(job, say, watcher)
+    wanted = _wanted(device, precision, layout, compile, threads, accumulate)
+    with joined(wanted.device) as ranks:
+        say = _voice(ranks, tell)
+        wanted = dataclasses.replace(wanted, processes=ranks.world)
+        choose(
+            wanted
+        )  # a device that is not there, and a folder in use, are said before a download
+        chosen = changed(recipe_for(network, data, recipe), changes, epochs=epochs, minutes=minutes)
+
+        def data_and_network() -> tuple[Dataset, nn.Module]:
+            dataset = dataset_for(
+                data,
+                chosen,
+                from_dir=from_dir,
+                skip=skip,
+                cache_size=in_bytes(cache_size),
+                tell=say,
+                progress=progress if ranks.first else None,
+            )
+            return dataset, network_for(network, dataset, chosen)
+
+        if not ranks.first:
+            with borrowed(ranks) as lent:
+                dataset, made = data_and_network()
+                return _go(follow(lent, made, dataset, ranks), say, _Nobody())
+        before = earlier(out)
+        if before is None:
+            RunFolder.check_unused(out)
+        dataset, made = data_and_network()
+        if before is not None:
+            say(f"started again: going on with {before.path}")
+            job = training.resume(
+                before,
+                network=made,
+                dataset=dataset,
+                wanted=wanted,
+                save_every=_seconds(save_every),
+                ranks=ranks,
+                tell=say,
+            )
+        else:
+            job = training.begin(
+                made,
+                dataset,
+                recipe=chosen,
+                out=None if out is None else Path(out),
+                wanted=wanted,
+                minutes=minutes,
+                save_every=_seconds(save_every),
+                ranks=ranks,
+                tell=say,
+            )
+        lend(job)
+        return _go(job, say, watcher)
 
 
 def plan(
@@ -177,6 +144,7 @@ def plan(
     layout: str = "auto",
     compile: str = "auto",
     threads: int | None = None,
+    accumulate: int | None = None,
     from_dir: str | Path | None = None,
     skip: str | Path | None = None,
     cache_size: float | None = None,
@@ -187,8 +155,10 @@ def plan(
 
     A few steps are taken with a copy of the network; nothing is trained and no run is written.
     """
+    if launched():
+        raise UsageError("--plan measures one process: leave out torchrun and --devices")
     say = tell or _to_stderr
-    wanted = Wanted(device, precision, layout, compile, threads)
+    wanted = _wanted(device, precision, layout, compile, threads, accumulate)
     choose(wanted)
     chosen = changed(recipe_for(network, data, recipe), changes, epochs=epochs, minutes=minutes)
     dataset = dataset_for(
@@ -218,6 +188,7 @@ def resume(
     layout: str = "auto",
     compile: str = "auto",
     threads: int | None = None,
+    accumulate: int | None = None,
     epochs: float | None = None,
     save_every: float = EVERY,
     watcher: Watcher | None = None,
@@ -231,24 +202,29 @@ def resume(
     and so on that it began with, unless others are asked for or the machine is another one.
     `epochs` may be raised where the schedule does not follow from their number.
     """
-    job = training.resume(
-        RunFolder.open(path),
-        network=network,
-        dataset=data,
-        from_dir=from_dir,
-        cache_size=in_bytes(cache_size),
-        wanted=Wanted(device, precision, layout, compile, threads),
-        epochs=epochs,
-        save_every=_seconds(save_every),
-        tell=tell or _to_stderr,
-        progress=progress,
-    )
-    return _go(job, tell or _to_stderr, watcher)
-
-
-def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:
-    """A run that exists; `neocog.open` in Python. A network that is not neocog's is given again."""
-    return Run(RunFolder.open(path), network)
+    wanted = _wanted(device, precision, layout, compile, threads, accumulate)
+    with joined(wanted.device) as ranks:
+        say = _voice(ranks, tell)
+        where: dict[str, Any] = {"from_dir": from_dir, "cache_size": in_bytes(cache_size)}
+        if not ranks.first:
+            with borrowed(ranks) as lent:
+                made = lent.new_network() if network is None else network
+                dataset = dataset_of(lent, dataset=data, **where, tell=say)
+                return _go(follow(lent, made, dataset, ranks), say, _Nobody())
+        job = training.resume(
+            RunFolder.open(path),
+            network=network,
+            dataset=data,
+            **where,
+            wanted=dataclasses.replace(wanted, processes=ranks.world),
+            epochs=epochs,
+            save_every=_seconds(save_every),
+            ranks=ranks,
+            tell=say,
+            progress=progress,
+        )
+        lend(job)
+        return _go(job, say, watcher)
 
 
 def _seconds(given: float) -> float:
@@ -276,8 +252,41 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
             "not reach its end, and the scores are lower for it"
         )
     run = Run(job.folder, job.network)
-    run.save_plot()
+    if job.ranks.first:
+        run.save_plot()
+    job.ranks.wait()
     return run
+
+
+def _wanted(
+    device: str,
+    precision: str,
+    layout: str,
+    compile: str,
+    threads: int | None,
+    accumulate: int | None,
+) -> Wanted:
+    wanted = Wanted(device, precision, layout, compile, threads, accumulate)
+    return dataclasses.replace(wanted, device=device_of(device))
+
+
+def _voice(ranks: Ranks, tell: Callable[[str], None] | None) -> Callable[[str], None]:
+    """Only the first of several processes talks."""
+    return (tell or _to_stderr) if ranks.first else _nothing
+
+
+def _nothing(line: str) -> None:
+    """Says nothing."""
+
+
+class _Nobody:
+    """Watches a run, and shows nothing of it."""
+
+    def see(self, fact: Step | Epoch) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
+        """Has nothing to close."""
 
 
 def _watcher(clock: Clock, title: str) -> Watcher:

@@ -41,7 +41,9 @@ def chosen(
     compute here too: it would hold for as long as they do.
     """
     busy = is_busy()
-    size = min(recipe.batch_size, pictures)
+    batch = min(recipe.batch_size, pictures)
+    pieces = wanted.accumulate or 1
+    size = max(batch // (wanted.processes * pieces), min(batch, 2))
     answers = notes.recall("hardware")
     before = copy.deepcopy(answers)
     hardware = tuned(
@@ -50,7 +52,7 @@ def chosen(
         recipe=recipe,
         shape=(size, spec.channels, *spec.size),
         classes=len(spec.classes),
-        steps=int((recipe.epochs - done) * pictures / size),
+        steps=int((recipe.epochs - done) * pictures / batch) * pieces,
         answers=answers,
         memory=_memory(wanted),
         tell=tell,
@@ -107,11 +109,12 @@ def as_begun(folder: RunFolder, wanted: Wanted) -> tuple[Hardware | None, str]:
         ("torch", torch_then, torch.__version__),
         ("device", then.device, now.device),
         ("machine", then.name, now.name),
+        ("processes", then.processes, now.processes),
     ]
     asked = {**dataclasses.asdict(wanted), "compile": _COMPILE[wanted.compile]}
     pairs += [
         (name, getattr(then, name), asked[name])
-        for name in ("precision", "layout", "compile", "threads")
+        for name in ("precision", "layout", "compile", "threads", "accumulate")
         if asked[name] not in ("auto", None)
     ]
     differ = [f"{name}: {was} then, {is_now} now" for name, was, is_now in pairs if was != is_now]

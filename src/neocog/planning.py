@@ -17,9 +17,10 @@ from neocog.data.dataset import Dataset
 from neocog.data.spec import InputSpec
 from neocog.engine import pace
 from neocog.engine.evaluate import VIEW_COUNTS
-from neocog.engine.fit import Training
 from neocog.engine.hardware import Hardware, Wanted, choose
 from neocog.engine.pace import Length, Pace
+from neocog.engine.ranks import ALONE, Ranks
+from neocog.engine.state import Training
 from neocog.fitting import fitted_spec, known
 from neocog.networks.start import whiten
 from neocog.recipe import Recipe
@@ -140,7 +141,9 @@ def name_of(network: nn.Module) -> str:
     return made.name if made else type(network).__name__
 
 
-def batches_of(dataset: Dataset, recipe: Recipe, spec: InputSpec, device: str) -> TrainingBatches:
+def batches_of(
+    dataset: Dataset, recipe: Recipe, spec: InputSpec, device: str, ranks: Ranks = ALONE
+) -> TrainingBatches:
     return TrainingBatches(
         split=dataset.train.to(device),
         spec=spec,
@@ -151,6 +154,7 @@ def batches_of(dataset: Dataset, recipe: Recipe, spec: InputSpec, device: str) -
         begin_size=recipe.begin_size,
         grow_epochs=recipe.grow_epochs,
         ahead=AHEAD if dataset.listing and device != "cpu" else 0,
+        part=ranks.part,
     )
 
 

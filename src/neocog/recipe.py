@@ -21,6 +21,7 @@ AVERAGES = ("none", "lookahead")
 BALANCES = ("none", "sampling", "weights")
 VIEWS = ("one", "mirror", "six")
 SELECTIONS = ("best", "last")
+BATCH_NORMS = ("local", "synchronised")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,8 @@ class Recipe:
 
     loss: str = "cross-entropy"
     label_smoothing: float = 0.0
+    # of several processes: statistics of each one's pictures, or of the whole batch
+    batch_norm: str = "local"
 
     # standard: (x - mean) / std by channel; unit: 0 to 1; picture: each by its own mean and
     # deviation; 0 to 255 less the mean-pixel, the mean-picture, or BGR as caffe; lenet5: -0.1 to
@@ -163,6 +166,7 @@ _CHOICES = {
     "balance": BALANCES,
     "select": SELECTIONS,
     "views": VIEWS,
+    "batch_norm": BATCH_NORMS,
 }
 _IN_EPOCHS = ("warmup", "whiten_epochs", "grow_epochs")  # what stretches with every schedule
 # lowest, highest, whether the lowest itself is refused

@@ -14,20 +14,22 @@ from torch import nn
 
 from neocog import choosing
 from neocog.data.dataset import Dataset
-from neocog.data.loading import load
-from neocog.data.recorded import from_record, record
+from neocog.data.recorded import record
 from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import Training, check_finite_logits, fit
+from neocog.engine.fit import check_finite_logits, fit
 from neocog.engine.hardware import Hardware, Wanted, choose
+from neocog.engine.ranks import ALONE, Ranks
 from neocog.engine.schedules import epoch_count, lengthened
+from neocog.engine.state import Training
 from neocog.environment import environment_of, versions
-from neocog.errors import DataError, NeocogError, UsageError
+from neocog.errors import NeocogError, UsageError
 from neocog.fitting import known
 from neocog.planning import batches_of, name_of, paced, prepared
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
 from neocog.run import RunFolder
+from neocog.rundata import data_facts, dataset_of
 from neocog.saving import EVERY, Saver
 from neocog.stopping import Interrupted, Stop, quoted, signals
 
@@ -46,6 +48,7 @@ class Job:
     until: float = math.inf  # of time.monotonic: then training ends, wherever it is
     done: float = 1.0  # the share of its steps that was done when it ended
     save_every: float = EVERY  # seconds
+    ranks: Ranks = ALONE  # that train it together; only the first writes into the folder
 
 
 def begin(
@@ -57,6 +60,7 @@ def begin(
     wanted: Wanted | None = None,
     minutes: float | None = None,
     save_every: float = EVERY,
+    ranks: Ranks = ALONE,
     tell: Callable[[str], None] | None = None,
 ) -> Job:
     """A new run of `network` on `dataset`, with its folder made and its start written.
@@ -78,13 +82,22 @@ def begin(
         recipe,
         spec,
         network=known(network) or name,
-        data=_data_facts(dataset),
+        data=data_facts(dataset),
         environment=environment_of(dataset, hardware),
     )
     if dataset.listing:
         folder.write_pictures(record(dataset))
     return Job(
-        network, dataset, recipe, spec, folder, hardware, training, until, save_every=save_every
+        network,
+        dataset,
+        recipe,
+        spec,
+        folder,
+        hardware,
+        training,
+        until,
+        save_every=save_every,
+        ranks=ranks,
     )
 
 
@@ -98,6 +111,7 @@ def resume(
     wanted: Wanted | None = None,
     epochs: float | None = None,
     save_every: float = EVERY,
+    ranks: Ranks = ALONE,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Job:
@@ -123,8 +137,8 @@ def resume(
             tell=tell,
             progress=progress,
         )
-        job = _resumed(folder, state, network, dataset, longer, wanted or Wanted(), tell)
-        folder.write_history(job.training.state())  # it may have been killed just before that
+        job = _resumed(folder, state, network, dataset, longer, wanted or Wanted(), ranks, tell)
+        folder.write_history(state)  # it may have been killed just before that
         if longer != recipe:
             folder.write_recipe(longer)
             if tell:
@@ -139,36 +153,6 @@ def resume(
     return job
 
 
-def dataset_of(
-    folder: RunFolder,
-    *,
-    dataset: Dataset | None = None,
-    from_dir: str | Path | None = None,
-    cache_size: int | None = None,
-    tell: Callable[[str], None] | None = None,
-    progress: Callable[[str, int, int | None], None] | None = None,
-) -> Dataset:
-    """The data that a run began on, from where they are now; one that is given is checked.
-
-    Raises `DataError` where they are others.
-    """
-    facts = folder.data
-    if dataset is None and facts.get("layout"):
-        place = str(from_dir or facts["from"])
-        dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
-    elif dataset is None:
-        dataset = load(
-            facts["name"],
-            validation=facts["validation"],
-            seed=facts["seed"],
-            from_dir=from_dir or facts["from"],
-            tell=tell,
-            progress=progress,
-        )
-    _check_same_data(folder, dataset)
-    return dataset
-
-
 def _resumed(
     folder: RunFolder,
     state: dict[str, Any],
@@ -176,6 +160,7 @@ def _resumed(
     dataset: Dataset,
     recipe: Recipe,
     wanted: Wanted,
+    ranks: Ranks,
     tell: Callable[[str], None] | None,
 ) -> Job:
     network.to(choose(wanted).device)
@@ -184,7 +169,7 @@ def _resumed(
         saved = Recipe.from_json(state["recipe"])
         if saved != recipe and lengthened(saved, recipe.epochs) != recipe:
             raise ValueError("it was saved with another recipe than recipe.json has now")
-        training.restore(state)
+        training.restore(state, ranks)
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NeocogError(f"{folder.path / 'last.pt'}: cannot be resumed: {reason}") from error
@@ -197,24 +182,25 @@ def _resumed(
         versions=versions(),
         tell=tell,
     )
-    return Job(network, dataset, recipe, folder.spec, folder, hardware, training)
+    return Job(network, dataset, recipe, folder.spec, folder, hardware, training, ranks=ranks)
 
 
 def run(job: Job) -> Iterator[Step | Epoch]:
     """Train to the end, saving as it goes; then score the test split, once.
 
     Ctrl-C and SIGTERM end the step, save and raise `Interrupted`; a second one does not wait for
-    the step.
+    the step. Of several processes one that is asked to stop ends all of them.
     """
     folder, saver = job.folder, Saver(job.folder, job.save_every)
     with signals() as stop:
         try:
-            if not folder.saved:
-                _save(job)  # from here on there is something to resume
+            if job.ranks.first and not folder.saved:
+                folder.save_state(state_of(job))  # from here on there is something to resume
             yield from _train(job, saver, stop)
             saver.wait()
             _score(job)
-            folder.finish()
+            if job.ranks.first:
+                folder.finish()
         except Interrupted:
             raise
         except KeyboardInterrupt:
@@ -228,76 +214,74 @@ def run(job: Job) -> Iterator[Step | Epoch]:
 
 
 def _train(job: Job, saver: Saver, stop: Stop) -> Iterator[Step | Epoch]:
-    recipe, device = job.recipe, job.hardware.device
-    batches = batches_of(job.dataset, recipe, job.spec, device)
+    recipe, device, ranks = job.recipe, job.hardware.device, job.ranks
+    ranks.wishes = {
+        "stop": lambda: stop.asked,
+        "terminated": lambda: stop.asked and stop.terminated,
+        "save": lambda: ranks.first and saver.due(),
+    }
     facts = fit(
         job.training,
-        batches,
+        batches_of(job.dataset, recipe, job.spec, device, ranks),
         job.dataset.val.to(device),
         recipe=recipe,
         until=job.until,
         hardware=job.hardware,
+        ranks=ranks,
     )
     with stop.waiting(), closing(facts):  # whatever ends it, torch is put back at once
         for fact in facts:
+            heard = ranks.heard
             if isinstance(fact, Epoch):
-                job.dataset.finish()
+                _finish_pictures(job)
                 chosen = fact.best or recipe.select == "last"
-                saver.save(_state(job), job.network if chosen else None, fact.epoch)
+                _save(job, saver, job.network if chosen else None, fact.epoch)
             else:
                 job.done = fact.done
-                if saver.due():
-                    saver.save(_state(job))
+                if "save" in heard:
+                    _save(job, saver)
             yield fact
-            if stop.asked and job.training.epoch < epoch_count(recipe):
-                saver.save(_state(job))
+            stopping = "stop" in heard or (ranks.world == 1 and stop.asked)
+            if stopping and job.training.epoch < epoch_count(recipe):
+                _save(job, saver)
                 saver.wait()
-                raise Interrupted(job.folder.path, terminated=stop.terminated)
+                ranks.wait()  # one that ends sooner has the others ended, this one while it writes
+                raise Interrupted(
+                    job.folder.path, terminated=stop.terminated or "terminated" in heard
+                )
 
 
-def _state(job: Job) -> dict[str, Any]:
-    return {**job.training.state(), "recipe": job.recipe.to_json()}
+def _save(job: Job, saver: Saver, network: nn.Module | None = None, epoch: int = 0) -> None:
+    state = state_of(job, job.ranks)
+    if job.ranks.first:
+        saver.save(state, network, epoch)
 
 
-def _save(job: Job) -> None:
-    job.folder.save_state(_state(job))
+def state_of(job: Job, ranks: Ranks = ALONE) -> dict[str, Any]:
+    """All that changes; of several processes all call it with their `ranks`."""
+    return {**job.training.state(ranks), "recipe": job.recipe.to_json()}
+
+
+def _finish_pictures(job: Job) -> None:
+    """What the processes have decoded is kept, and there for all of them."""
+    job.dataset.finish()
+    if job.ranks.world > 1:
+        job.ranks.wait()
+        job.dataset.look_again()
 
 
 def _score(job: Job) -> None:
     """The weights that the recipe selects into the network, and what they say of val and test."""
-    job.folder.load_weights(job.network)
+    if job.ranks.first:
+        job.folder.load_weights(job.network)
+    job.ranks.alike(job.network)
     job.network.eval()
     for name, split in (("validation", job.dataset.val), ("test", job.dataset.test)):
         if len(split):
             split = split.to(job.hardware.device)
-            said = predictions(job.network, split, job.spec, views=job.recipe.views)
+            said = predictions(
+                job.network, split, job.spec, views=job.recipe.views, ranks=job.ranks
+            )
             check_finite_logits(said, f"the {name} split")
-            job.folder.write_predictions(name, said)
-
-
-def _data_facts(dataset: Dataset) -> dict[str, Any]:
-    listing = dataset.listing
-    return {
-        "name": dataset.name,
-        **({"layout": listing.layout, "classes": list(listing.classes)} if listing else {}),
-        "mirrors": dataset.mirrors,
-        "from": dataset.from_dir,
-        "seed": dataset.seed,
-        "validation": dataset.validation,
-        "fingerprint": dataset.fingerprint(),
-        "pictures": {
-            "train": len(dataset.train),
-            "validation": len(dataset.val),
-            "test": len(dataset.test),
-        },
-    }
-
-
-def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
-    facts, now = folder.data, _data_facts(dataset)
-    if (facts["fingerprint"], facts["pictures"]) != (now["fingerprint"], now["pictures"]):
-        raise DataError(
-            f"{folder.path}: the run began on other data: {facts['name']} with "
-            f"{facts['pictures']}, and this is {now['name']} with {now['pictures']}. If it was a "
-            "Dataset of your own, give it again: neocog.resume(run, data=...)"
-        )
+            if job.ranks.first:
+                job.folder.write_predictions(name, said)

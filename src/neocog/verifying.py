@@ -23,6 +23,7 @@ from neocog.networks import create
 from neocog.progress import Watcher, watched
 from neocog.records import Epoch, Predictions
 from neocog.run import RunFolder
+from neocog.rundata import dataset_of
 from neocog.stopping import quoted
 
 ROUNDING = 1e-4  # of the largest logit: what another order of the same sums comes to
@@ -87,9 +88,7 @@ def verify(
             f"{folder.path}: its network is not one of neocog's, so it cannot be made anew here; "
             "without --retrain its scores are verified"
         )
-    dataset = training.dataset_of(
-        folder, dataset=dataset, from_dir=from_dir, tell=tell, progress=progress
-    )
+    dataset = dataset_of(folder, dataset=dataset, from_dir=from_dir, tell=tell, progress=progress)
     hardware, why = choosing.as_begun(folder, Wanted())
     if not retrain:
         asked = folder.new_network() if network is None else network
@@ -150,6 +149,7 @@ def _wanted(hardware: Hardware) -> Wanted:
         layout=hardware.layout,
         compile="yes" if hardware.compile else "no",
         threads=hardware.threads,
+        accumulate=hardware.accumulate,
     )
 
 

@@ -6,7 +6,8 @@ from tests.engine.test_fit import RECIPE, batches, dropout_net, pictures
 from torch import nn
 
 from neocog.engine.averaging import EVERY, KEPT, Lookahead, average_for
-from neocog.engine.fit import Training, fit
+from neocog.engine.fit import fit
+from neocog.engine.state import Training
 from neocog.recipe import Recipe
 
 

@@ -17,8 +17,9 @@ from neocog.data.loading import load
 from neocog.engine import hardware as machine
 from neocog.engine import passes as ways
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import Training, fit
+from neocog.engine.fit import fit
 from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, choose, has_bf16, plain
+from neocog.engine.state import Training
 from neocog.errors import NeocogError, UsageError
 from neocog.networks import create
 from neocog.recipe import Recipe

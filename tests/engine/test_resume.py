@@ -12,7 +12,8 @@ from torch import nn
 
 from neocog.data.batches import Augmentation, TrainingBatches
 from neocog.data.spec import InputSpec
-from neocog.engine.fit import Training, fit
+from neocog.engine.fit import fit
+from neocog.engine.state import Training
 from neocog.networks.fast import fast
 from neocog.networks.start import whiten
 from neocog.recipe import Recipe

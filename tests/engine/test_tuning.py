@@ -19,8 +19,9 @@ from neocog.data import notes
 from neocog.data.cache import cache_dir
 from neocog.engine import hardware as machine
 from neocog.engine import trial, tuning
-from neocog.engine.fit import Training, fit
+from neocog.engine.fit import fit
 from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, can_compile
+from neocog.engine.state import Training
 from neocog.engine.trial import agree, fingerprint, tuned
 from neocog.engine.tuning import GAIN, KEPT_ANSWERS, SHARE, Search, remember
 from neocog.recipe import Recipe

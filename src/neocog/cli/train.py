@@ -9,6 +9,7 @@ from typing import Any
 
 from neocog import api
 from neocog.announced import machine_lines
+from neocog.cli.devices import process
 from neocog.cli.output import Transfers, emit, plan_lines, program, score_lines, tell
 from neocog.errors import UsageError
 
@@ -60,7 +61,8 @@ def resume(options: argparse.Namespace) -> None:
 
 def _how(options: argparse.Namespace) -> dict[str, Any]:
     """What training, planning and resuming are all told: on what, from where, and who listens."""
-    names = ("device", "precision", "layout", "compile", "threads", "from_dir", "cache_size")
+    names = ["device", "precision", "layout", "compile", "threads", "accumulate"]
+    names += ["from_dir", "cache_size"]
     told = {name: getattr(options, name) for name in names}
     return {**told, "tell": tell, "progress": Transfers(sys.stderr)}
 
@@ -80,6 +82,8 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report(run: api.Run, *, as_json: bool) -> None:
+    if (process() or (0, 1))[0] > 0:
+        return  # the first of several processes says it
     scores = run.scores
     if as_json:
         emit(scores)

@@ -21,6 +21,7 @@ from neocog.data.crops import Crop
 from neocog.data.dataset import Pictures, balanced_order, class_weights
 from neocog.data.filesplit import FileSplit
 from neocog.data.geometry import centre, scaled
+from neocog.data.part import WHOLE, Part
 from neocog.data.preprocess import normalised
 from neocog.data.spec import InputSpec
 
@@ -67,6 +68,7 @@ class TrainingBatches:
     begin_size: int = 0  # pixels: the input grows from it, 0: it does not
     grow_epochs: float = 0.0  # over so many epochs
     ahead: int = 0  # batches made while the step before them runs
+    part: Part = WHOLE  # of each batch, where several processes share it
 
     def __len__(self) -> int:
         """Steps in an epoch. A last batch of one picture is left out: batch norm has no
@@ -78,7 +80,8 @@ class TrainingBatches:
     def epoch(
         self, epoch: int, *, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs float32 (N, C, H, W) and labels int64 (N,), from step `start` to before `stop`.
+        """Inputs float32 (N, C, H, W) and labels int64 (N,), from step `start` to before `stop`:
+        of each batch the `part`, which is augmented by a chance of its own.
 
         Where pictures are mixed, labels are the shares of the classes: float32 (N, K).
         """
@@ -86,11 +89,14 @@ class TrainingBatches:
         return ahead(made, self.ahead) if self.ahead else made
 
     def _made(self, epoch: int, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        order, turned, spec = self.order(epoch), self._turned(epoch), self.spec_in(epoch)
-        crop = dataclasses.replace(self.augmentation.crop, decoded=self.spec.resize)
+        order, turned = self._mine(self.order(epoch)), self._turned(epoch)
+        crop, spec = self.augmentation.crop, self.spec_in(epoch)
+        crop = dataclasses.replace(crop, decoded=self.spec.resize)
+        each, own = len(self.part.rows(self.batch_size)), self.place()
         for step in range(start, stop):
-            rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
-            generator = Generator().manual_seed(derived_seed(self.seed, "pictures", epoch, step))
+            rows = slice(step * each, step * each + len(self.part.rows(self.count(step))))
+            seed = derived_seed(self.seed, "pictures", epoch, step, *own)
+            generator = Generator().manual_seed(seed)
             images, labels = self.split.batch(order, rows, spec, crop=crop, generator=generator)
             which = None if turned is None else turned[order[rows]]
             inputs = self._inputs(images, spec, generator, which)
@@ -102,6 +108,24 @@ class TrainingBatches:
                 cutmix=self.augmentation.cutmix,
                 generator=generator,
             )
+
+    def count(self, step: int) -> int:
+        """Pictures in the batch of a step, of all its parts."""
+        return min(self.batch_size, len(self.split) - step * self.batch_size)
+
+    def place(self) -> tuple[int, ...]:
+        """What beside (epoch, step) chance follows from: which part it is, if not the first."""
+        return (self.part.rank,) if self.part.rank else ()
+
+    def _mine(self, order: Tensor) -> Tensor:
+        """Its part of each batch of an epoch's order, one after the other."""
+        if self.part == WHOLE:
+            return order
+        whole = len(order) // self.batch_size
+        rows = list(self.part.rows(self.batch_size))
+        full, rest = order[: whole * self.batch_size], order[whole * self.batch_size :]
+        last = rest[list(self.part.rows(len(rest)))] if len(rest) else rest
+        return torch.cat((full.view(whole, self.batch_size)[:, rows].flatten(), last))
 
     def spec_in(self, epoch: int) -> InputSpec:
         """The input in an epoch: smaller in the first ones, where it grows."""
@@ -177,9 +201,15 @@ class TrainingBatches:
         return images
 
 
-def in_order(split: Pictures, spec: InputSpec, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """A split as it stands, unchanged by chance: inputs (N, C, H, W) and labels (N,)."""
-    for first in range(0, len(split), batch_size):
+def in_order(
+    split: Pictures, spec: InputSpec, batch_size: int, part: Part = WHOLE
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """A split as it stands, unchanged by chance: inputs (N, C, H, W) and labels (N,). Of several
+    processes each has batches that lie together.
+    """
+    starts = range(0, len(split), batch_size)
+    since, until = (len(starts) * rank // part.of for rank in (part.rank, part.rank + 1))
+    for first in starts[since:until]:
         images, labels = split.in_order(slice(first, first + batch_size), spec)
         yield normalised(images, spec), labels
 

@@ -137,6 +137,11 @@ class Dataset:
         if isinstance(self.train, FileSplit):
             self.train.reader.finish()
 
+    def look_again(self) -> None:
+        """What other processes have decoded since is taken as well."""
+        if isinstance(self.train, FileSplit):
+            self.train.reader.look_again()
+
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
     """What each class counts so that all count alike: N / (K * its pictures), (K,)."""

@@ -78,6 +78,12 @@ class Reader:
             if store is not None:
                 store.finish()
 
+    def look_again(self) -> None:
+        """What other processes have kept is taken as well."""
+        for store in self.stores.values():
+            if store is not None:
+                store.look()
+
     def beginnings(self, count: int) -> Iterator[Path | IO[bytes]]:
         """Some of the pictures, as Pillow opens them: spread over all, or the first of a shard."""
         if self.sources is None:

@@ -66,6 +66,7 @@ class PixelStore:
         self.folder, self.count, self.channels = cache_dir() / "pixels" / key, count, channels
         self.tell, self.full, self.lock = tell, False, threading.Lock()
         self.segments: list[_Segment] = []
+        self.taken: set[str] = set()  # names of their indices
         self.where = np.full(count, -1, dtype=np.int32)  # the segment of each picture
         self.part: Part | None = None
         self.limit = self.step = 0
@@ -80,8 +81,7 @@ class PixelStore:
             self._stop(f"decoded pictures are not kept: {self.folder}: {error.strerror}")
             return
         self.step = max(min(LOOK_EVERY, self.limit // 16), 1)
-        for index in sorted(self.folder.glob("*.index.npy")):
-            self._take(index)
+        self.look()
 
     def __len__(self) -> int:
         """How many pictures are in it."""
@@ -142,8 +142,17 @@ class PixelStore:
                 return
             self._take(index)
 
+    def look(self) -> None:
+        """Take what is finished and not taken yet, of this process or others."""
+        with self.lock:
+            if self.part is None:  # else its number would be another's
+                for index in sorted(self.folder.glob("*.index.npy")):
+                    if index.name not in self.taken:
+                        self._take(index)
+
     def _take(self, index: Path) -> None:
         """A finished segment, its pictures where none are known yet; a broken one is removed."""
+        self.taken.add(index.name)
         pixels = index.with_name(index.name.replace(".index.npy", ".pixels"))
         try:
             rows = np.load(index, allow_pickle=False)

@@ -11,6 +11,7 @@ from neocog.data.augment import reflected
 from neocog.data.batches import in_order
 from neocog.data.dataset import Pictures
 from neocog.data.spec import InputSpec
+from neocog.engine.ranks import ALONE, Ranks
 from neocog.records import Predictions
 
 Network = Callable[[Tensor], Tensor]  # inputs (N, C, H, W) -> logits (N, K)
@@ -25,9 +26,10 @@ def predictions(
     batch_size: int = 256,
     views: str = "one",
     forward: Network | None = None,
+    ranks: Ranks = ALONE,
 ) -> Predictions:
     """The logits of every picture of a split that can be read, in order. The network's mode is put
-    back.
+    back. Of several processes each looks at its part, and all have the whole.
 
     `forward` is another way through the network than calling it. `views` names what is looked at
     of each picture, see VIEWS; logits are averaged, before softmax.
@@ -37,7 +39,7 @@ def predictions(
     device = next(network.parameters()).device
     try:
         parts, labels = [], []
-        for images, of_them in in_order(split, spec, batch_size):
+        for images, of_them in in_order(split, spec, batch_size, ranks.part):
             if len(images):
                 parts.append(seen(forward or network, images.to(device)).float().cpu())
                 labels.append(of_them.cpu())
@@ -45,7 +47,7 @@ def predictions(
         network.train(training)
     logits = torch.cat(parts) if parts else torch.empty(0, len(spec.classes))
     whole = torch.cat(labels) if labels else torch.empty(0, dtype=torch.int64)
-    return Predictions(logits=logits.numpy(), labels=whole.numpy())
+    return Predictions(logits=ranks.rows(logits).numpy(), labels=ranks.rows(whole).numpy())
 
 
 def one_view(network: Network, images: Tensor) -> Tensor:

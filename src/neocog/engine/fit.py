@@ -13,24 +13,24 @@ import math
 import time
 from collections.abc import Generator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from neocog.data.batches import TrainingBatches, derived_seed
 from neocog.data.dataset import Pictures
-from neocog.engine.averaging import Lookahead, average_for
 from neocog.engine.evaluate import predictions
+from neocog.engine.gradients import backward
 from neocog.engine.hardware import Hardware
-from neocog.engine.losses import loss_of
-from neocog.engine.optimizers import DiagonalLM, optimizer_for, set_rates
+from neocog.engine.losses import loss_of, mass
+from neocog.engine.norms import synchronised
+from neocog.engine.optimizers import DiagonalLM, set_rates
 from neocog.engine.passes import Passes, passes_of
+from neocog.engine.ranks import ALONE, Ranks
 from neocog.engine.schedules import epoch_count, learning_rate, steps_in
+from neocog.engine.state import Training
 from neocog.errors import NeocogError
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions, Step
@@ -43,58 +43,7 @@ LOOK_EVERY = 50  # steps between looks at the loss on a GPU, where each look wai
 class DivergedError(NeocogError):
     """The loss stopped being a finite number."""
 
-
-@dataclass(eq=False)
-class Training:
-    """All that changes while training: what a checkpoint holds."""
-
-    network: nn.Module
-    optimizer: Optimizer
-    epoch: int = 0  # the one under way
-    step: int = 0  # steps done in it
-    pictures: int = 0  # seen in it
-    seconds: float = 0.0  # spent in its steps
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
-    correct: Tensor = field(default_factory=lambda: torch.zeros(()))
-    history: list[Epoch] = field(default_factory=list)
-    average: Lookahead | None = None
-
-    @classmethod
-    def begin(cls, network: nn.Module, recipe: Recipe) -> Training:
-        optimizer = optimizer_for(network, recipe)
-        return cls(network, optimizer, average=average_for(network, recipe))
-
-    def done(self, recipe: Recipe, whole: int) -> float:
-        """The share of the run's steps that are done, where a whole epoch has `whole` of them."""
-        last = epoch_count(recipe) - 1
-        return (self.epoch * whole + self.step) / (last * whole + steps_in(recipe, last, whole))
-
-    def state(self) -> dict[str, Any]:
-        """Everything as tensors and plain values, for `restore`."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "pictures": self.pictures,
-            "seconds": self.seconds,
-            "loss_sum": self.loss_sum.cpu(),
-            "correct": self.correct.cpu(),
-            "history": [epoch.to_json() for epoch in self.history],
-            "average": self.average.slow if self.average else {},
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.pictures, self.seconds = state["pictures"], state["seconds"]
-        device = next(self.network.parameters()).device
-        self.loss_sum = state["loss_sum"].to(device)
-        self.correct = state["correct"].to(device)
-        self.history = [Epoch.from_json(epoch) for epoch in state["history"]]
-        if self.average:
-            self.average.restore(state["average"])
+    of_all = True  # of several processes, each finds it in the same step
 
 
 def fit(
@@ -105,19 +54,24 @@ def fit(
     recipe: Recipe,
     until: float = math.inf,
     hardware: Hardware | None = None,
+    ranks: Ranks = ALONE,
 ) -> Generator[Step | Epoch, None, None]:
     """Train from where `training` stands to the end of the recipe, or to the first step that ends
     after `until` (of time.monotonic). On no `hardware` in particular, torch is left as it is.
+
+    Of several processes (`ranks`) each takes its part of every batch, and of every picture that is
+    validated; what their gradients, sums and logits come to is the same in all.
 
     Raises `DivergedError` at the first loss that is not finite. torch's global generator is
     set before each step, for dropout, and put back at the end.
     """
     network, optimizer = training.network, training.optimizer
     device = next(network.parameters()).device
-    loss_of_batch = loss_of(recipe, batches.class_weights())
+    class_weights = batches.class_weights()
+    loss_of_batch = loss_of(recipe, class_weights)
     generator_before, back = torch.get_rng_state(), ExitStack()
     try:
-        passes = _in_force(hardware, network, recipe, back)
+        passes = _in_force(hardware, network, recipe, batches, ranks, back)
         for epoch in range(training.epoch, epoch_count(recipe)):
             network.train()
             steps = steps_in(recipe, epoch, len(batches))
@@ -127,49 +81,71 @@ def fit(
             rate, clock = learning_rate(recipe, last, training.history), time.perf_counter()
             for images, labels in batches.epoch(epoch, start=training.step, stop=steps):
                 _estimate_curvature(training, batches, recipe)
-                torch.manual_seed(derived_seed(recipe.seed, "dropout", epoch, training.step))
+                place = (epoch, training.step, *batches.place())
+                torch.manual_seed(derived_seed(recipe.seed, "dropout", *place))
                 at = epoch + (training.step + 0.5) / len(batches)  # the middle of the step
                 rate = learning_rate(recipe, at, training.history)
                 set_rates(optimizer, recipe, rate=rate, at=at)
 
-                labels = labels.to(device)
-                loss, logits = passes.loss(images.to(device), labels, loss_of_batch)
+                labels, count = labels.to(device), batches.count(training.step)
+                ranks.idle = batches.part.idle(count)
+                weight = _weight(labels, class_weights, batches, count, ranks)
                 optimizer.zero_grad()
-                loss.backward()
+                loss, logits = backward(
+                    passes,
+                    images.to(device),
+                    labels,
+                    loss_of_batch,
+                    class_weights=class_weights,
+                    pieces=_pieces(hardware, batches.part.least(count)),
+                    weight=weight,
+                )
                 optimizer.step()
 
                 training.step += 1
-                training.pictures += len(labels)
+                counted = 0 if ranks.idle else len(labels)
+                training.pictures += counted
                 done = training.done(recipe, len(batches))
                 if training.average:
-                    count = epoch * len(batches) + training.step
-                    training.average.after(count, network, done=done)
+                    taken = epoch * len(batches) + training.step
+                    training.average.after(taken, network, done=done)
                 with torch.no_grad():
-                    training.loss_sum = training.loss_sum + loss.detach() * len(labels)
-                    training.correct = training.correct + _right(logits, labels)
-                if device.type == "cpu" or training.step % LOOK_EVERY == 0:
-                    _check_finite(training, recipe, rate)
+                    if counted:
+                        share = counted if ranks.world == 1 else count * weight / ranks.world
+                        training.loss_sum = training.loss_sum + loss * share
+                        training.correct = training.correct + _right(logits, labels)
+                looked = device.type == "cpu" or training.step % LOOK_EVERY == 0
+                diverged = looked and not math.isfinite(float(training.loss_sum))
+                ranks.agree(diverged=diverged, time=time.monotonic() >= until)
+                _check_finite(training, recipe, rate, ranks)
                 now = time.perf_counter()
                 training.seconds += now - clock
-                yield _step(training, steps, done, rate)
+                yield _step(training, steps, done, rate, ranks)
                 clock = time.perf_counter()
-                if time.monotonic() >= until:
+                if "time" in ranks.heard:
                     break
-            _check_finite(training, recipe, rate)
+            ranks.agree(diverged=not math.isfinite(float(training.loss_sum)))
+            _check_finite(training, recipe, rate, ranks)
 
             clock = time.perf_counter()
             if training.average:
                 training.average.jump(network, done=training.done(recipe, len(batches)))
+            ranks.alike(network, statistics=True)
+            ranks.check_alike(network)
             views = recipe.views if epoch + 1 == epoch_count(recipe) else "one"
             said = None
             if len(val):
                 way = passes.logits
-                said = predictions(network, val, batches.spec, views=views, forward=way)
-            fact = _epoch(training, said, rate, time.perf_counter() - clock)
+                said = predictions(
+                    network, val, batches.spec, views=views, forward=way, ranks=ranks
+                )
+            fact = _epoch(training, said, rate, time.perf_counter() - clock, ranks)
             training.history.append(fact)
             training.epoch, training.step = epoch + 1, 0
+            ranks.agree(time=time.monotonic() >= until)
+            over = "time" in ranks.heard
             yield fact
-            if time.monotonic() >= until:
+            if over:
                 return
     finally:
         back.close()
@@ -183,13 +159,52 @@ def _right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _in_force(
-    hardware: Hardware | None, network: nn.Module, recipe: Recipe, back: ExitStack
+    hardware: Hardware | None,
+    network: nn.Module,
+    recipe: Recipe,
+    batches: TrainingBatches,
+    ranks: Ranks,
+    back: ExitStack,
 ) -> Passes:
     """The ways through the network, on this hardware until `back` is closed."""
     if hardware is None:
-        return passes_of(network)
-    back.enter_context(hardware.in_force(network))
-    return hardware.passes(network, batch_size=recipe.batch_size)
+        passes = passes_of(network)
+    else:
+        back.enter_context(hardware.in_force(network))
+        size = len(batches.part.rows(recipe.batch_size)) // _pieces(
+            hardware, batches.part.least(recipe.batch_size)
+        )
+        passes = hardware.passes(network, batch_size=size)
+    if ranks.world == 1:
+        return passes
+    if recipe.batch_norm == "synchronised":
+        back.enter_context(synchronised(network, ranks))
+    network.train()
+    spec = batches.spec
+    device = next(network.parameters()).device
+    return ranks.passes(passes, network, torch.zeros(2, spec.channels, *spec.size, device=device))
+
+
+def _pieces(hardware: Hardware | None, least: int) -> int:
+    """In how many pieces a batch goes through the network, of which the process with the fewest
+    pictures has so many: each has two at least, and of all processes the same number.
+    """
+    return 1 if hardware is None else max(min(hardware.accumulate, least // 2), 1)
+
+
+def _weight(
+    labels: Tensor,
+    class_weights: Tensor | None,
+    batches: TrainingBatches,
+    count: int,
+    ranks: Ranks,
+) -> float:
+    """What the mean over this process's part counts, so that the mean of all is the batch's."""
+    if ranks.world == 1 or class_weights is None or labels.ndim == 2:
+        return batches.part.weight(count)
+    own = 0.0 if ranks.idle else mass(labels, class_weights)
+    (whole,) = ranks.total([own])
+    return ranks.world * own / whole
 
 
 def _begin_epoch(training: Training, device: torch.device) -> None:
@@ -214,8 +229,8 @@ def _estimate_curvature(training: Training, batches: TrainingBatches, recipe: Re
         )
 
 
-def _check_finite(training: Training, recipe: Recipe, rate: float) -> None:
-    if math.isfinite(float(training.loss_sum)):
+def _check_finite(training: Training, recipe: Recipe, rate: float, ranks: Ranks) -> None:
+    if "diverged" not in ranks.heard:
         return
     warm = "" if recipe.warmup else ", a warm-up (--set warmup=1)"
     raise DivergedError(
@@ -234,22 +249,27 @@ def check_finite_logits(said: Predictions, where: str) -> None:
         )
 
 
-def _step(training: Training, steps: int, done: float, rate: float) -> Step:
+def _step(training: Training, steps: int, done: float, rate: float, ranks: Ranks) -> Step:
+    """Of several processes what they have done together, as far as this one can tell."""
     return Step(
         epoch=training.epoch,
         step=training.step,
         steps=steps,
         done=done,
-        pictures=training.pictures,
+        pictures=training.pictures * ranks.world,
         lr=rate,
         seconds=training.seconds,
-        loss_sum=training.loss_sum,
-        correct=training.correct,
+        loss_sum=training.loss_sum * ranks.world if ranks.world > 1 else training.loss_sum,
+        correct=training.correct * ranks.world if ranks.world > 1 else training.correct,
     )
 
 
-def _epoch(training: Training, said: Predictions | None, rate: float, val_seconds: float) -> Epoch:
-    seen = max(training.pictures, 1)
+def _epoch(
+    training: Training, said: Predictions | None, rate: float, val_seconds: float, ranks: Ranks
+) -> Epoch:
+    counted = [training.pictures, float(training.loss_sum), float(training.correct)]
+    pictures, loss_sum, correct = ranks.total(counted)
+    seen = max(int(pictures), 1)
     val_loss = val_accuracy = None
     if said is not None:
         check_finite_logits(said, "the validation split")
@@ -260,8 +280,8 @@ def _epoch(training: Training, said: Predictions | None, rate: float, val_second
     return Epoch(
         epoch=training.epoch,
         lr=rate,
-        train_loss=float(training.loss_sum) / seen,
-        train_accuracy=float(training.correct) / seen,
+        train_loss=loss_sum / seen,
+        train_accuracy=correct / seen,
         val_loss=val_loss,
         val_accuracy=val_accuracy,
         seconds=training.seconds + val_seconds,

@@ -27,6 +27,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 LAYOUTS = ("auto", "contiguous", "channels_last")
 COMPILING = ("auto", "yes", "no")
 MOST_THREADS = 4096
+MOST_PIECES = 65_536
 UNMEASURED = "too short to measure"
 COMPILERS = ("g++", "clang++", "c++")
 
@@ -43,6 +44,8 @@ class Wanted:
     layout: str = "auto"
     compile: str = "auto"
     threads: int | None = None
+    accumulate: int | None = None  # pieces of a batch
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for kind, choices in _CHOICES.items():
@@ -50,12 +53,13 @@ class Wanted:
             word = given.split(":")[0] if kind == "device" else given
             if word not in choices:
                 raise unknown("answer to compile" if kind == "compile" else kind, given, choices)
-        threads = self.threads
-        whole = isinstance(threads, int) and not isinstance(threads, bool)
-        if threads is not None and not (whole and 1 <= threads <= MOST_THREADS):
-            raise UsageError(
-                f"threads: {threads!r} was given; it takes a whole number from 1 to {MOST_THREADS}"
-            )
+        for name, most in (("threads", MOST_THREADS), ("accumulate", MOST_PIECES)):
+            number = getattr(self, name)
+            whole = isinstance(number, int) and not isinstance(number, bool)
+            if number is not None and not (whole and 1 <= number <= most):
+                raise UsageError(
+                    f"{name}: {number!r} was given; it takes a whole number from 1 to {most}"
+                )
 
 
 _CHOICES = {
@@ -79,16 +83,20 @@ class Hardware:
     held: tuple[str, ...] = ()  # layers that keep to fp32 in bf16
     compile: bool = False
     memory: str = "system"  # "kept": freed blocks stay with the process
+    accumulate: int = 1  # pieces of a batch that go through the network one after the other
+    processes: int = 1  # that share each batch; this is one of them
     why: str = field(default=UNMEASURED, compare=False)
     # milliseconds a step of each candidate, the plain one first
     measured: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         held = f" but for {len(self.held)} layers" if self.held else ""
-        words = [f"{self.threads} thread{'s' * (self.threads > 1)}", f"{self.precision}{held}"]
+        words = [f"{self.processes} processes"] if self.processes > 1 else []
+        words += [f"{self.threads} thread{'s' * (self.threads > 1)}", f"{self.precision}{held}"]
         words += [self.layout] if self.layout != "contiguous" else []
         words += ["native kernels"] if self.kernels == "native" else []
         words += ["compiled"] if self.compile else []
+        words += [f"batches in {self.accumulate} pieces"] if self.accumulate > 1 else []
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
@@ -104,6 +112,10 @@ class Hardware:
             and isinstance(made.device, str)
             and isinstance(made.threads, int)
             and 1 <= made.threads <= MOST_THREADS
+            and all(
+                isinstance(number, int) and number >= 1
+                for number in (made.accumulate, made.processes)
+            )
             and all(isinstance(name, str) for name in made.held)
             and all(isinstance(ms, int | float) for ms in dict(made.measured).values())
         )
@@ -170,6 +182,8 @@ def choose(wanted: Wanted | str = "auto", *, pixels: int = 1_000_000) -> Hardwar
         layout=laid if wanted.layout == "auto" else wanted.layout,
         precision=("bf16" if bf16 else "fp32") if wanted.precision == "auto" else wanted.precision,
         compile=wanted.compile == "yes",
+        accumulate=wanted.accumulate or 1,
+        processes=wanted.processes,
         why=UNMEASURED if "auto" in (wanted.layout, wanted.precision) else "asked",
     )
 

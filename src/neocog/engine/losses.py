@@ -34,6 +34,15 @@ def loss_of(recipe: Recipe, weights: Tensor | None = None) -> LossFunction:
     return cross_entropy
 
 
+def mass(labels: Tensor, weights: Tensor | None = None) -> float:
+    """What `loss_of(recipe, weights)` divides by to have the mean: means of parts of a batch, each
+    times its share of the mass, add up to the mean of the batch.
+    """
+    if weights is None or labels.ndim == 2:  # torch takes the mean over pictures of mixed ones
+        return float(len(labels))
+    return float(weights.to(labels.device)[labels].sum())
+
+
 def lenet5_map(logits: Tensor, labels: Tensor) -> Tensor:
     """LeCun et al. 1998, eq. (9): y_D + log(exp(-j) + sum_i exp(-y_i)), y the RBF penalties.
 

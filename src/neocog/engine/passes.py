@@ -23,6 +23,8 @@ class Passes:
 
     training: Callable[[Tensor], Outputs]
     logits: Callable[[Tensor], Tensor]  # in eval mode; never compiled, for its shapes change
+    # in it a gradient stays with the process that computes it, where several train together
+    apart: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def loss(
         self, images: Tensor, labels: Tensor, loss_of_batch: LossFunction
@@ -89,7 +91,7 @@ def in_fp32(forward: Callable[[Tensor], Tensor], device: str) -> Callable[[Tenso
 def held_in_fp32(network: nn.Module, names: tuple[str, ...], device: str) -> Iterator[None]:
     """The layers of these names in float32; nothing of them changes but `forward`, for now."""
     layers = [layer for name, layer in network.named_modules() if name in names]
-    with _going({layer: in_fp32(layer.forward, device) for layer in layers}):
+    with going({layer: in_fp32(layer.forward, device) for layer in layers}):
         yield
 
 
@@ -106,7 +108,7 @@ def laid_channels_last(network: nn.Module) -> Iterator[None]:
     try:
         for tensor, _ in strides:
             tensor.data = tensor.data.to(memory_format=torch.channels_last)
-        with _going({layer: _dropout(layer) for layer in layers}):
+        with going({layer: _dropout(layer) for layer in layers}):
             yield
     finally:
         for tensor, stride in strides:
@@ -117,7 +119,7 @@ def laid_channels_last(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _going(ways: dict[nn.Module, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+def going(ways: dict[nn.Module, Callable[[Tensor], Tensor]]) -> Iterator[None]:
     """Layers with another `forward`, and their own again after."""
     before = {layer: vars(layer).get("forward") for layer in ways}
     try:

@@ -1,0 +1,245 @@
+"""Processes that train one network together: torch.distributed, as much of it as neocog uses.
+
+One process alone is `ALONE`: what it is told it says, and nobody waits. Of several, each calls the
+same of these in the same order. What they exchange are numbers and bytes; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from neocog.data.part import Part
+from neocog.data.threads import count as processors
+from neocog.engine.passes import Outputs, Passes
+from neocog.errors import NeocogError, UsageError
+
+PATIENCE = timedelta(hours=2)  # for one that fetches a data set; one that has ended is noticed
+WORDS = ("stop", "terminated", "save", "time", "diverged")  # what one says holds for all
+
+
+class AbandonedError(NeocogError):
+    """Another process of the run has ended."""
+
+    of_all = True  # the first of the processes says it for all
+
+
+class Ranks:
+    """One process among those of a run. `wishes` are asked at the end of each step; `heard` are
+    those words that any of the processes then said.
+    """
+
+    def __init__(self, rank: int = 0, world: int = 1) -> None:
+        self.rank, self.world = rank, world
+        self.wishes: dict[str, Callable[[], bool]] = {}
+        self.heard: frozenset[str] = frozenset()
+        self.idle = False  # whether there is nothing for it in this step's batch
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes and talks."""
+        return self.rank == 0
+
+    @property
+    def part(self) -> Part:
+        return Part(self.rank, self.world)
+
+    def agree(self, **own: bool) -> frozenset[str]:
+        """The words that any process says now, kept in `heard`."""
+        said = {word: wish() for word, wish in self.wishes.items()} | own
+        if self.world > 1:
+            votes = self.total([float(said.get(word, False)) for word in WORDS])
+            said = {word: votes[place] > 0 for place, word in enumerate(WORDS)}
+        self.heard = frozenset(word for word, true in said.items() if true)
+        return self.heard
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """The sum of each over the processes, in float64."""
+        values = torch.tensor(list(numbers), dtype=torch.float64)
+        if self.world > 1:
+            dist.all_reduce(values)
+        return [float(value) for value in values]
+
+    def gathered(self, numbers: Sequence[float]) -> list[list[float]]:
+        """The numbers of each process, in order of rank."""
+        own = torch.tensor(list(numbers), dtype=torch.float64)
+        if self.world == 1:
+            return [own.tolist()]
+        parts = [torch.empty_like(own) for _ in range(self.world)]
+        dist.all_gather(parts, own)
+        return [part.tolist() for part in parts]
+
+    def rows(self, own: Tensor) -> Tensor:
+        """Rows of all processes, one's after the other's, on the processor: (n, ...) each, of any
+        n.
+        """
+        if self.world == 1:
+            return own
+        counts = [int(count) for (count,) in self.gathered([len(own)])]
+        padded = own.new_zeros(max(counts), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def shared(self, content: bytes = b"") -> bytes:
+        """What the first process gives, in all."""
+        if self.world == 1:
+            return content
+        (length,) = self.total([len(content) if self.first else 0])
+        if self.first:
+            values = torch.frombuffer(bytearray(content or b"\0"), dtype=torch.uint8)
+        else:
+            values = torch.empty(max(int(length), 1), dtype=torch.uint8)
+        dist.broadcast(values, 0)
+        return content if self.first else values.numpy().tobytes()[: int(length)]
+
+    def wait(self) -> None:
+        """For all to come here."""
+        self.total([0.0])
+
+    @torch.no_grad()
+    def alike(self, network: nn.Module, *, statistics: bool = False) -> None:
+        """The weights and statistics of the first process in all; or its statistics alone."""
+        if self.world == 1:
+            return
+        tensors = dict(network.named_buffers() if statistics else network.state_dict().items())
+        for tensor in tensors.values():
+            values = tensor.cpu().contiguous()
+            dist.broadcast(values, 0)
+            tensor.copy_(values)
+
+    @torch.no_grad()
+    def check_alike(self, network: nn.Module) -> None:
+        """`NeocogError` if the weights of the processes are not the same, as they are by
+        construction: another kind of processor, or a broken one.
+        """
+        if self.world == 1:
+            return
+        sums = [float(weight.double().sum()) for weight in network.parameters()]
+        if any(own != sums for own in self.gathered(sums)):
+            raise NeocogError(
+                "the weights of the processes are not the same any more, and they should be to the "
+                "bit: do all machines have the same processor and torch? The last checkpoint is "
+                "from before"
+            )
+
+    def passes(self, passes: Passes, network: nn.Module, like: Tensor) -> Passes:
+        """The way through the network whose gradients are those of all. `like` is a batch of two.
+
+        torch's DistributedDataParallel groups gradients anew after its first pass, and in which
+        order more than two are added up follows from the groups. A pass that counts nothing is made
+        beforehand: so a run that goes on adds in the order in which it began.
+        """
+        from torch.nn.parallel import DistributedDataParallel
+
+        statistics = [buffer.clone() for buffer in network.buffers()]
+        _backward(passes.training(like))
+        unused = any(w.requires_grad and w.grad is None for w in network.parameters())
+        whole = DistributedDataParallel(_Way(network, passes), find_unused_parameters=unused)
+        _backward(whole(like))
+        network.zero_grad()
+        with torch.no_grad():
+            for buffer, before in zip(network.buffers(), statistics, strict=True):
+                buffer.copy_(before)
+        return Passes(whole, passes.logits, whole.no_sync)
+
+
+ALONE = Ranks()
+
+
+class _Way(nn.Module):
+    """`Passes.training` as a module, for torch to watch."""
+
+    def __init__(self, network: nn.Module, passes: Passes) -> None:
+        super().__init__()
+        self.network, self._training = network, passes.training
+
+    def forward(self, images: Tensor) -> Outputs:
+        return self._training(images)
+
+
+def _backward(outputs: Outputs) -> None:
+    torch.stack([logits.sum() for _, logits in outputs]).sum().backward()
+
+
+def launched() -> bool:
+    """Whether torchrun, or what does as it does, has started this process among others."""
+    there = all(name in os.environ for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"))
+    return there and _number("WORLD_SIZE", 1) > 1
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """The process among those that were started with it; `ALONE` where there are none.
+
+    Raises `AbandonedError` where another one ends before this one does.
+    """
+    if not launched():
+        yield ALONE
+        return
+    ours = not dist.is_initialized()
+    if ours:
+        _begin(device)
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    except RuntimeError as error:
+        if _is_of_peers(error):
+            raise AbandonedError(
+                "another process of this run has ended, and so does this one"
+            ) from error
+        raise
+    finally:
+        if ours:
+            dist.destroy_process_group()
+
+
+def device_of(device: str) -> str:
+    """The device of this process: of the GPUs of a machine, each has one."""
+    if not launched() or device not in ("auto", "cuda") or not torch.cuda.is_available():
+        if launched() and device == "auto":
+            return "cpu"
+        if launched() and device != "cpu":
+            raise UsageError(f"device: {device} was given; several processes take cpu or cuda")
+        return device
+    place, there = _number("LOCAL_RANK", 0), torch.cuda.device_count()
+    if place >= there:
+        raise UsageError(
+            f"devices: {place + 1} processes on this machine, and it has {there} GPUs: start as "
+            "many, or name --device cpu"
+        )
+    return f"cuda:{place}"
+
+
+def _begin(device: str) -> None:
+    here = _number("LOCAL_WORLD_SIZE", 1)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    elif os.environ.get("OMP_NUM_THREADS", "1") == "1":  # torchrun's: each gets its share
+        torch.set_num_threads(max(processors() // here, 1))
+    backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NeocogError(f"the processes of this run do not find each other: {reason}") from error
+
+
+def _is_of_peers(error: RuntimeError) -> bool:
+    words = str(error)
+    return isinstance(error, dist.DistError) or "gloo" in words or "Connection closed" in words
+
+
+def _number(name: str, otherwise: int) -> int:
+    try:
+        return int(os.environ.get(name, otherwise))
+    except ValueError:
+        raise UsageError(
+            f"{name}: {os.environ[name]!r} is in the environment; not a number"
+        ) from None

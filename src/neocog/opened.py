@@ -1,0 +1,89 @@
+"""A run in hand: what a run folder has to say, as Python values and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from neocog.analysis.scores import summary
+from neocog.data.batches import to_input
+from neocog.data.pictures import read
+from neocog.recipe import Recipe
+from neocog.recipes import described
+from neocog.records import Epoch
+from neocog.report import curves
+from neocog.run import RunFolder
+
+
+class Run:
+    """A run folder in hand: its history, its scores, its network."""
+
+    def __init__(self, folder: RunFolder, network: nn.Module | None = None) -> None:
+        self.folder = folder
+        self._network = network
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.folder.recipe
+
+    @property
+    def history(self) -> list[Epoch]:
+        return self.folder.history
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `neocog eval --json` prints: test and validation scores, time, speed."""
+        return summary(self.folder)
+
+    def network(self) -> nn.Module:
+        """The network with the weights that were scored, in eval mode."""
+        network = self.folder.new_network() if self._network is None else self._network
+        self.folder.load_weights(network)
+        return network.eval()
+
+    def plot(self) -> Figure:
+        """Loss and accuracy of training and validation by epoch, in one figure."""
+        what = f"{self.folder.network_name} on {self.folder.data['name']}"
+        return curves.figure(self.history, title=f"{what}, recipe {described(self.recipe)}")
+
+    def save_plot(self) -> Path:
+        """The same as curves.png in the run folder; gives its path."""
+        path = self.path / "curves.png"
+        content = curves.png(self.plot(), dpi=150)
+        self.folder.write("curves.png", lambda file: file.write(content))
+        return path
+
+    def predict(self, *files: str | Path) -> list[dict[str, Any]]:
+        """[{"file", "ranked": [{"class", "probability"}, ...]}], the likeliest class first.
+
+        Every file is read before the first is classified, so a wrong one is said at once.
+        """
+        spec, network = self.folder.spec, self.network()
+        shorter = spec.resize if spec.placing == "resize" else 0
+        channels = 1 if spec.channels == 1 else 3
+        pictures = [read(Path(file), channels, shorter=shorter) for file in files]
+        answers = []
+        for file, pixels in zip(files, pictures, strict=True):
+            device = next(network.parameters()).device
+            with torch.inference_mode():
+                chances = network(to_input(pixels[None], spec).to(device))[0].softmax(0)
+            order = chances.argsort(descending=True).tolist()
+            ranked = [{"class": spec.classes[k], "probability": float(chances[k])} for k in order]
+            answers.append({"file": str(file), "ranked": ranked})
+        return answers
+
+
+def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:
+    """A run that exists; `neocog.open` in Python. A network that is not neocog's is given again."""
+    return Run(RunFolder.open(path), network)
