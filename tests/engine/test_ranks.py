@@ -210,7 +210,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def test_three_processes_reach_the_same_bits_again_and_resumed() -> None:
     for answer in together(3, stopped_and_not):
-        assert answer == {name: (True, True, 4) for name in RESUMED}
+        assert answer == dict.fromkeys(RESUMED, (True, True, 4))
 
 
 def saved_in_the_middle(ranks: Ranks) -> bytes:
@@ -218,7 +218,7 @@ def saved_in_the_middle(ranks: Ranks) -> bytes:
 
 
 def test_a_run_goes_on_in_another_number_of_processes() -> None:
-    state, other = together(2, saved_in_the_middle)
+    state, _other = together(2, saved_in_the_middle)
     assert isinstance(state, bytes), state
     straight, resumed = alone(trained, {"exact": True}), alone(goes_on, state)
     for tensor, values in straight["weights"].items():

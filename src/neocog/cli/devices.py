@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import logging
 import os
 import signal
 import sys
@@ -12,6 +15,7 @@ from neocog.errors import UsageError
 
 TERMINATED, INTERRUPTED = 75, 130
 MOST = 4096
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 DEVICES = "NEOCOG_DEVICES"  # in the environment of processes that `--devices` started
 
 
@@ -37,6 +41,14 @@ def process() -> tuple[int, int] | None:
     return (rank, world) if world > 1 else None
 
 
+def end_with_launcher() -> None:
+    """Linux: if the launcher is killed, so that it cannot end this process, save and end."""
+    if DEVICES not in os.environ or process() is None or not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
 def again(resume: str) -> str:
     """How to go on with a run in as many processes."""
     if process() is None:
@@ -48,7 +60,6 @@ def again(resume: str) -> str:
 
 def run(devices: int, arguments: Sequence[str]) -> int:
     """The command in so many processes. Gives the exit code; they have said why themselves."""
-    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # of torch's launcher: it says what we say
     os.environ[DEVICES] = str(devices)
     # torch takes the machine's name for an address, and not every machine knows its own
     loopback = {"linux": "lo", "darwin": "lo0"}.get(sys.platform)
@@ -59,6 +70,7 @@ def run(devices: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    logging.disable(logging.CRITICAL)  # of torch's launcher, which says what is said below
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -90,9 +102,11 @@ def without(arguments: Sequence[str]) -> list[str]:
 
 
 def _said(codes: dict[int, int], devices: int) -> int:
-    """The exit code for those of the processes; a signal that ended one is said."""
+    """The exit code for those of the processes; a signal that ended one is said. SIGTERM is what
+    the launcher ends those with that are left.
+    """
     for rank, code in sorted(codes.items()):
-        if code < 0:
+        if code < 0 and code != -signal.SIGTERM:
             print(
                 f"neocog: process {rank + 1} of {devices} was ended by "
                 f"{signal.Signals(-code).name}, and the others with it. (A system that runs out of "

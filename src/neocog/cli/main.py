@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 from neocog.cli import devices
@@ -15,6 +16,7 @@ from neocog.cli.parser import parser
 from neocog.errors import NeocogError, UsageError
 
 DONE, FAILED, WRONG_USAGE, TERMINATED, INTERRUPTED = 0, 1, 2, 75, 130
+SAID = 3.0  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         count = devices.asked(getattr(options, "devices", None), given)
         if count > 1:
             return devices.run(count, given)
+        devices.end_with_launcher()
         _called(options.call)(options)
         sys.stdout.flush()
     except UsageError as error:
@@ -69,6 +72,8 @@ def _failed(error: Exception, code: int) -> int:
     if among is None:
         print(f"neocog: {error}", file=sys.stderr)
     elif among[0] == 0 or not getattr(error, "of_all", False):
+        if among[0] and code == WRONG_USAGE:
+            time.sleep(SAID)  # if the first says the same, this one is ended meanwhile
         print(f"neocog: process {among[0] + 1} of {among[1]}: {error}", file=sys.stderr)
     return code
 
