@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from neocog import training
 from neocog.engine.evaluate import VIEW_COUNTS
 from neocog.engine.hardware import Hardware, has_bf16
@@ -33,8 +35,22 @@ def about(job: training.Job) -> list[str]:
         f"recipe   {described(recipe)}: {recipe.epochs:g} epochs of batch {recipe.batch_size}, "
         f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, seed {recipe.seed}",
         *machine_lines(hardware),
+        *_norms_line(job),
         f"run      {job.folder.path}" + (f", from {where}" if begun else ""),
     ]
+
+
+def _norms_line(job: training.Job) -> list[str]:
+    """What batch norms see where several processes share a batch, or it is passed in pieces."""
+    hardware = job.hardware
+    parts = hardware.accumulate * (hardware.processes if job.recipe.batch_norm == "local" else 1)
+    norms = any(isinstance(layer, _BatchNorm) for layer in job.network.modules())
+    if parts == 1 or not norms:
+        return []
+    seen = job.recipe.batch_size // parts
+    whole = hardware.processes > 1 and job.recipe.batch_norm == "local"
+    how = "; of all processes' pictures with --set batch_norm=synchronised" if whole else ""
+    return [f"norms    have the statistics of {seen} pictures at a time, not of the batch{how}"]
 
 
 def machine_lines(hardware: Hardware) -> list[str]:

@@ -18,7 +18,7 @@ from neocog.data.spec import InputSpec
 from neocog.engine import memory
 from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, is_busy
 from neocog.engine.trial import tuned
-from neocog.errors import NeocogError
+from neocog.errors import NeocogError, UsageError
 from neocog.recipe import Recipe
 from neocog.run import RunFolder
 
@@ -40,6 +40,12 @@ def chosen(
     What was found is noted in the cache folder for the next run of the same shape, unless others
     compute here too: it would hold for as long as they do.
     """
+    if recipe.batch_norm == "synchronised" and wanted.processes > 1:
+        if wanted.compile == "yes":
+            raise UsageError(
+                "compile: yes was given, and synchronised batch norms are not compiled"
+            )
+        wanted = dataclasses.replace(wanted, compile="no")
     busy = is_busy()
     batch = min(recipe.batch_size, pictures)
     pieces = wanted.accumulate or 1

@@ -69,6 +69,7 @@ def begin(
     from now. Raises `UsageError` if network, data and recipe do not fit, before any folder is made.
     """
     began, until = time.monotonic(), math.inf
+    ranks.check_share(recipe.batch_size)
     spec, hardware = prepared(network, dataset, recipe, wanted, tell)
     if minutes is not None:
         recipe, measured, length = paced(network, dataset, recipe, spec, hardware, began, minutes)
@@ -125,6 +126,7 @@ def resume(
             f"{folder.path}: this run is finished; `neocog eval {quoted(folder.path)}` shows its "
             "scores"
         )
+    ranks.check_share(longer.batch_size)
     folder.hold()
     try:
         state = folder.state(tell)

@@ -100,6 +100,14 @@ class Ranks:
         dist.broadcast(values, 0)
         return content if self.first else values.numpy().tobytes()[: int(length)]
 
+    def check_share(self, batch_size: int) -> None:
+        """`UsageError` if a batch is too small for each process to have two pictures of it."""
+        if self.world > 1 and batch_size < 2 * self.world:
+            raise UsageError(
+                f"batch_size: {batch_size} for {self.world} processes; each takes two pictures at "
+                f"least: a batch of {2 * self.world}, or fewer processes"
+            )
+
     def wait(self) -> None:
         """For all to come here."""
         self.total([0.0])
