@@ -275,6 +275,24 @@ def straight(way: Way, places: dict[str, str], out: Path) -> Straight:
     return Straight(left(out), seconds, facts, first)
 
 
+class Straights:
+    """The straight runs of the ways, made when they are first asked for, below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.places = root, sets(root)
+        self._made: dict[str, Straight] = {}
+
+    def of(self, name: str) -> Straight:
+        if name not in self._made:
+            self.cache(name)
+            self._made[name] = straight(WAYS[name], self.places, self.root / f"straight-{name}")
+        return self._made[name]
+
+    def cache(self, name: str) -> None:
+        """Let decoded pictures and notes lie with those of the straight run."""
+        os.environ["NEOCOG_CACHE"] = str(self.root / f"cache-{name}")
+
+
 def left(out: Path) -> dict[str, Any]:
     """What a run leaves that must not depend on when it was stopped."""
     folder = run.RunFolder.open(out)

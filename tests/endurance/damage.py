@@ -1,4 +1,7 @@
-"""Files of a run folder damaged while the run was stopped: python -m tests.endurance.damage
+"""Runs damaged and gone on with: python -m tests.endurance.damage [--cases 120] [--out FILE]
+
+All that may happen to a run but kills (`kills.py`): files of a run folder are damaged here while
+the run is stopped; `disks`, `stops` and `recipes` are called by this script too.
 
 Runs are stopped midway, by SIGKILL or SIGTERM; then a file in the folder is cut, zeroed, changed in
 a bit, lengthened, emptied or removed, at places by chance; and `neocog resume` goes on, or refuses.
@@ -15,6 +18,7 @@ import argparse
 import hashlib
 import itertools
 import os
+import platform
 import random
 import shutil
 import signal
@@ -22,14 +26,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
 from tests.endurance.common import (
     FOUND,
     WAYS,
     At,
     Counts,
     Straight,
+    Straights,
     Way,
     child,
     command,
@@ -38,11 +47,14 @@ from tests.endurance.common import (
     left,
     resuming,
     same,
-    sets,
-    straight,
     table,
     train,
 )
+from tests.endurance.disks import KINDS, filled
+from tests.endurance.recipes import stopped
+from tests.endurance.stops import disturbed
+
+from neocog.engine.hardware import cpu_name
 
 FALLEN_BACK = ("last.pt", "Going on from the one before it, before.pt")
 NOT_RECORDED = ("how it began is not recorded",)
@@ -141,32 +153,30 @@ def _twin(out: Path, chance: random.Random) -> None:
     shutil.copyfile(out / "before.pt", out / "last.pt")
 
 
-def damaged(root: Path, number: int, chance: random.Random) -> Counts:
+def damaged(straights: Straights, number: int, chance: random.Random) -> Counts:
     """(run, damage, outcome) of so many cases."""
-    places, counts = sets(root), Counts()
+    counts, places = Counts(), straights.places
     order = list(cases())
     chance.shuffle(order)
     order = list(itertools.islice(itertools.cycle(order), number))
     names = itertools.cycle(WAYS)
-    reached: dict[str, Straight] = {}
     for count, begin in enumerate(range(0, number, 4)):
         name = next(names)
         way = WAYS[name]
-        os.environ["NEOCOG_CACHE"] = str(root / f"cache-{name}")
-        if name not in reached:
-            reached[name] = straight(way, places, root / f"straight-{name}")
-        stopped = _stopped(way, places, root / f"{name}-{count}", reached[name], chance)
+        whole = straights.of(name)
+        straights.cache(name)
+        midway = _stopped(way, places, straights.root / f"{name}-{count}", whole, chance)
         for place, case in enumerate(order[begin : begin + 4]):
-            out = stopped.with_name(f"{stopped.name}-{place}")
-            shutil.copytree(stopped, out)
+            out = midway.with_name(f"{midway.name}-{place}")
+            shutil.copytree(midway, out)
             case.do(out, chance)
             again = resuming(out, *(["--precision", way.precision] if case.asks else []))
-            wrong, end = _end(case, again, out, reached[name], chance)
+            wrong, end = _end(case, again, out, whole, chance)
             if wrong:
                 shutil.copytree(out, FOUND / out.name, dirs_exist_ok=True)
             counts[name, case.kind, f"other: {wrong} ({out.name})" if wrong else end] += 1
             shutil.rmtree(out)
-        shutil.rmtree(stopped)
+        shutil.rmtree(midway)
     return counts
 
 
@@ -240,10 +250,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="the tables of the counts, as Markdown")
     options = parser.parse_args()
+    number, chance = options.cases, random.Random(options.seed)
+    few = number < 50  # the short form
     with tempfile.TemporaryDirectory() as temporary:
-        counts = damaged(Path(temporary), options.cases, random.Random(options.seed))
-    print("\n".join(table("damage", counts)))
+        straights = Straights(Path(temporary))
+        counts = {
+            "damage": damaged(straights, number, chance),
+            "full disk": filled(straights, max(number // 4, len(KINDS)), chance),
+            "disturbance": disturbed(straights, max(number // 4, 2), chance),
+            # the last, for it computes in this process
+            "recipe, pictures": stopped(straights.root / "recipes", chance, few=few),
+        }
+    lines = [
+        f"# Damaged, disturbed, stopped, and gone on with, {date.today()}",
+        "",
+        f"`python -m tests.endurance.damage --cases {number} --seed {options.seed}`, Python "
+        f"{platform.python_version()}, torch {torch.__version__}, {cpu_name()}.",
+    ]
+    for title, each in counts.items():
+        lines += ["", *table(title, each)]
+    print("\n".join(lines))
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if any(end.startswith("other") for each in counts.values() for _, _, end in each):
+        sys.exit("something did not end as it should")
 
 
 if __name__ == "__main__":

@@ -26,13 +26,12 @@ from tests.endurance.common import (
     At,
     Counts,
     Straight,
+    Straights,
     Way,
     command,
     left,
     resuming,
     same,
-    sets,
-    straight,
     table,
     training_of,
 )
@@ -55,22 +54,19 @@ SKIPPED = "skipped: no tmpfs may be mounted here"
 SAID = "No space left on device"
 
 
-def filled(root: Path, number: int, chance: random.Random) -> Counts:
+def filled(straights: Straights, number: int, chance: random.Random) -> Counts:
     """(run, kind, outcome) of so many cases."""
     counts, kinds = Counts(), itertools.cycle(KINDS)
-    with mounted(root / "disk") as disk:
+    with mounted(straights.root / "disk") as disk:
         if disk is None:
             return Counts({("any", kind, SKIPPED): number // len(KINDS) for kind in KINDS})
-        places = sets(root)
-        reached: dict[str, Straight] = {}
         for count, kind in zip(range(number), kinds, strict=False):
             name = CHOSEN[count // len(KINDS) % len(CHOSEN)]
+            way, out, whole = WAYS[name], disk / f"{name}-{count}", straights.of(name)
             os.environ["NEOCOG_CACHE"] = str(disk / "cache")
-            way, out = WAYS[name], disk / f"{name}-{count}"
-            if name not in reached:
-                reached[name] = straight(way, places, disk / f"straight-{name}")
             _emptied(disk)
-            wrong, end = _end(way, kind, places, out, reached[name], chance, root / "said")
+            said = straights.root / "said"
+            wrong, end = _end(way, kind, straights.places, out, whole, chance, said)
             if wrong and out.exists():
                 shutil.copytree(out, FOUND / out.name, dirs_exist_ok=True)
             counts[name, kind, f"other: {wrong} ({out.name})" if wrong else end] += 1
@@ -190,7 +186,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        counts = filled(Path(temporary), options.cases, random.Random(options.seed))
+        counts = filled(Straights(Path(temporary)), options.cases, random.Random(options.seed))
     print("\n".join(table("full disk", counts)))
 
 

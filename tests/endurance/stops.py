@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import random
 import shutil
 import signal
@@ -27,12 +26,11 @@ from tests.endurance.common import (
     At,
     Counts,
     Straight,
+    Straights,
     command,
     left,
     resuming,
     same,
-    sets,
-    straight,
     table,
     training_of,
 )
@@ -51,27 +49,24 @@ AWAY = {"a picture": "*/*.jpg", "a class": "[bgr]*", "a shard": "*.tar", "all of
 class Disturbed:
     """The straight runs, and how the disturbed ones end."""
 
-    def __init__(self, root: Path, chance: random.Random) -> None:
-        self.root, self.chance, self.counts = root, chance, Counts()
-        self.places = sets(root)
-        self.reached: dict[str, Straight] = {}
+    def __init__(self, straights: Straights, chance: random.Random) -> None:
+        self.straights, self.chance, self.counts = straights, chance, Counts()
+        self.root, self.places = straights.root, straights.places
         self.number = 0
 
     def next(self, name: str) -> tuple[Path, Straight]:
         """A new run folder, and the straight run of that name."""
         self.number += 1
-        os.environ["NEOCOG_CACHE"] = str(self.root / f"cache-{name}")
-        if name not in self.reached:
-            out = self.root / f"straight-{name}"
-            self.reached[name] = straight(WAYS[name], self.places, out)
-        return self.root / f"{name}-{self.number}", self.reached[name]
+        whole = self.straights.of(name)
+        self.straights.cache(name)
+        return self.root / f"{name}-disturbed-{self.number}", whole
 
     def command(self, arguments: list[str | Path], **named: Any) -> tuple[int, str]:
         return command(arguments, self.root / f"said-{self.number}", **named)
 
     def count(self, name: str, kind: str, out: Path, wrong: str, times: int = 1) -> None:
         wrong = wrong or ("litter" if list(out.glob(".*.part")) else "")
-        if not wrong and not same(left(out), self.reached[name].left):
+        if not wrong and not same(left(out), self.straights.of(name).left):
             wrong = "not what the straight one left"
         if wrong and out.exists():
             shutil.copytree(out, FOUND / out.name, dirs_exist_ok=True)
@@ -206,9 +201,9 @@ class Disturbed:
         self.count(name, "an exception in the middle of a step", out, wrong)
 
 
-def disturbed(root: Path, number: int, chance: random.Random) -> Counts:
+def disturbed(straights: Straights, number: int, chance: random.Random) -> Counts:
     """(run, kind, outcome): `number` runs asked to end, and half as many disturbed otherwise."""
-    all_ = Disturbed(root, chance)
+    all_ = Disturbed(straights, chance)
     names = itertools.cycle(WAYS)
     for count, name in zip(range(number), names, strict=False):
         all_.asked_to_end(name, (signal.SIGTERM, signal.SIGINT)[count % 2])
@@ -223,7 +218,8 @@ def disturbed(root: Path, number: int, chance: random.Random) -> Counts:
         lambda: all_.failing_step("growing"),
         lambda: all_.taken_away("folder", "all of it"),
     ]
-    for _, do in zip(range(max(number // 2, 4)), itertools.cycle(others), strict=False):
+    chance.shuffle(others)
+    for _, do in zip(range(number // 2), itertools.cycle(others), strict=False):
         do()
     return all_.counts
 
@@ -248,7 +244,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        counts = disturbed(Path(temporary), options.cases, random.Random(options.seed))
+        counts = disturbed(Straights(Path(temporary)), options.cases, random.Random(options.seed))
     print("\n".join(table("disturbance", counts)))
 
 
