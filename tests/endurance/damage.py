@@ -87,7 +87,8 @@ def zeroed(path: Path, chance: random.Random) -> None:
 
 def flipped(path: Path, chance: random.Random) -> None:
     content = bytearray(path.read_bytes())
-    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    if content:  # a history may be empty
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     path.write_bytes(content)
 
 
@@ -254,27 +255,30 @@ def main() -> None:
     options = parser.parse_args()
     number, chance = options.cases, random.Random(options.seed)
     few = number < 50  # the short form
-    with tempfile.TemporaryDirectory() as temporary:
-        straights = Straights(Path(temporary))
-        counts = {
-            "damage": damaged(straights, number, chance),
-            "full disk": filled(straights, max(number // 4, len(KINDS)), chance),
-            "disturbance": disturbed(straights, max(number // 4, 2), chance),
-            # the last, for it computes in this process
-            "recipe, pictures": stopped(straights.root / "recipes", chance, few=few),
-        }
     lines = [
         f"# Damaged, disturbed, stopped, and gone on with, {date.today()}",
         "",
         f"`python -m tests.endurance.damage --cases {number} --seed {options.seed}`, Python "
         f"{platform.python_version()}, torch {torch.__version__}, {cpu_name()}.",
     ]
-    for title, each in counts.items():
-        lines += ["", *table(title, each)]
-    print("\n".join(lines))
+    counts = Counts()
+    with tempfile.TemporaryDirectory() as temporary:
+        straights = Straights(Path(temporary))
+        parts: dict[str, Callable[[], Counts]] = {
+            "damage": lambda: damaged(straights, number, chance),
+            "full disk": lambda: filled(straights, max(number // 4, len(KINDS)), chance),
+            "disturbance": lambda: disturbed(straights, max(number // 4, 2), chance),
+            # the last, for it computes in this process
+            "recipe, pictures": lambda: stopped(straights.root / "recipes", chance, few=few),
+        }
+        for title, part in parts.items():
+            made = part()
+            about = ["", *table(title, made)]
+            print("\n".join(about), flush=True)
+            lines, counts = lines + about, counts + made
     if options.out:
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if any(end.startswith("other") for each in counts.values() for _, _, end in each):
+    if any(end.startswith("other") for _, _, end in counts):
         sys.exit("something did not end as it should")
 
 
