@@ -24,7 +24,7 @@ MAY = {
     "checkpoints": set(),
     "writing": set(),
     "run": {"networks", "data", "recipe", "records", "runfiles", "checkpoints", "writing"},
-    "saving": {"checkpoints", "run"},
+    "saving": {"checkpoints", "records", "run"},
     "analysis": {"networks", "data", "recipe", "records", "run"},
     "fitting": {"networks", "data", "recipe", "analysis"},
     "choosing": {"data", "recipe", "engine", "run"},

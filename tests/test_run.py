@@ -330,3 +330,22 @@ def test_without_validation_the_last_epoch_is_scored(tmp_path: Path) -> None:
     assert run.scores["validation"] is None
     assert run.history[0].val_accuracy is None
     run.plot()
+
+
+def test_weights_that_changed_in_a_bit_are_refused(run: Path) -> None:
+    path = run / "best.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(NeocogError, match=r"best\.safetensors.*does not fit its seal"):
+        api.open_run(run).network()
+
+
+def test_weights_that_others_wrote_are_taken_as_they_are(run: Path) -> None:
+    import safetensors.torch
+
+    path = run / "best.safetensors"
+    before = RunFolder.open(run).weights()
+    safetensors.torch.save_file(before, path)
+    after = RunFolder.open(run).weights()
+    assert all(torch.equal(before[name], after[name]) for name in before)

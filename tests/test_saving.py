@@ -340,3 +340,87 @@ def test_seconds_between_checkpoints_are_above_0(
     command = ["train", "lenet_relu", "digits", "--save-every", given_]
     assert main([*command, "--out", str(tmp_path / "r")]) == 2
     assert "--save-every" in capsys.readouterr().err.replace("save-every:", "--save-every")
+
+
+# -- what a stop between two writes, or something later, did to the files
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two renames of the first save, the run still has one to go on from."""
+    folder = stopped(tmp_path / "run", (1, 4))
+    (folder.path / "last.pt").write_bytes(b"torn")
+    whole = (folder.path / "before.pt").read_bytes()
+    resumed = RunFolder.open(folder.path)
+    state = resumed.state()
+    seen = []
+    real = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if target.name in ("last.pt", "before.pt"):
+            seen.append((target.name, (folder.path / "before.pt").read_bytes() == whole))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    resumed.save_state(state)
+    assert seen == [("last.pt", True)]
+    assert (folder.path / "before.pt").read_bytes() == whole
+    resumed.save_state(state)  # and from then on as ever
+    assert [name for name, _ in seen] == ["last.pt", "before.pt", "last.pt"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "bit"])
+def test_weights_that_were_lost_are_said_and_written_again_where_that_can_be(
+    tmp_path: Path, damage: str
+) -> None:
+    job = begun(tmp_path / "run", epochs=3)
+    facts = training.run(job)
+    for fact in facts:
+        if isinstance(fact, Epoch):
+            assert fact.best
+            break
+    facts.close()  # type: ignore[attr-defined]
+    path = job.folder.path / "best.safetensors"
+    content, before = path.read_bytes(), job.folder.weights()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+    said: list[str] = []
+    resumed = training.resume(RunFolder.open(job.folder.path), tell=said.append)
+    resumed.folder.let_go()
+    assert "best.safetensors" in said[0]
+    assert "Written again from the checkpoint" in said[0]
+    after = resumed.folder.weights()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_weights_that_were_lost_for_good_are_said_at_once_and_missed_at_the_end(
+    tmp_path: Path,
+) -> None:
+    folder = stopped(tmp_path / "run", (1, 4))
+    (folder.path / "best.safetensors").unlink()
+    state = folder.state()
+    state["history"][0]["val_accuracy"] = 1.0  # nothing that comes is better
+    folder.save_state(state)
+    said: list[str] = []
+    with pytest.raises(NeocogError, match=r"no best\.safetensors"):
+        api.resume(folder.path, watcher=Silent(), tell=said.append)
+    assert "They were those of epoch 1, the best so far" in said[0]
+
+
+def test_where_every_epoch_writes_them_lost_weights_cost_nothing(tmp_path: Path) -> None:
+    job = begun(tmp_path / "run", select="last")
+    job.save_every = 1e-9
+    facts = training.run(job)
+    for fact in facts:
+        if isinstance(fact, Step) and (fact.epoch, fact.step) == (1, 4):
+            break
+    facts.close()  # type: ignore[attr-defined]
+    (job.folder.path / "best.safetensors").unlink()
+    said: list[str] = []
+    api.resume(job.folder.path, watcher=Silent(), tell=said.append)
+    assert "The next epoch's take their place" in said[0]

@@ -47,8 +47,11 @@ def read(path: Path) -> dict[str, Any]:
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
-def newest(paths: Sequence[Path], tell: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """The first of the checkpoints that is as it was written; that one before it was not is told.
+def newest(
+    paths: Sequence[Path], tell: Callable[[str], None] | None = None
+) -> tuple[dict[str, Any], Path]:
+    """The first of the checkpoints that is as it was written, and which one it is; that one before
+    it was not is told.
 
     Raises `NeocogError` where none is.
     """
@@ -65,7 +68,7 @@ def newest(paths: Sequence[Path], tell: Callable[[str], None] | None = None) -> 
         else:
             if wrong and tell:
                 tell(f"{wrong[0]}. Going on from the one before it, {path.name}: nothing is lost")
-            return state
+            return state, path
     raise NeocogError("; ".join(wrong) + ". There is nothing to go on from")
 
 

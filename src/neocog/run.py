@@ -24,10 +24,9 @@ from typing import IO, Any, TypeVar
 
 import filelock
 import numpy as np
-import safetensors.torch
 from torch import Tensor, nn
 
-from neocog import checkpoints
+from neocog import checkpoints, runfiles
 from neocog.data import recorded
 from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
@@ -35,7 +34,6 @@ from neocog.errors import NeocogError, UsageError
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
-from neocog.runfiles import data_in, json_in, predictions_in
 from neocog.writing import sweep, written
 
 T = TypeVar("T")
@@ -49,6 +47,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: filelock.BaseFileLock | None = None
+        self._last_is_whole = True  # as far as this process has read or written it
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -107,13 +106,14 @@ class RunFolder:
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Another recipe in the place of the run's."""
-        self._write_json(
-            "recipe.json", {**self._read("recipe.json", json_in), "recipe": recipe.to_json()}
-        )
+        about = self._read("recipe.json", runfiles.json_in)
+        self._write_json("recipe.json", {**about, "recipe": recipe.to_json()})
 
     def save_state(self, state: dict[str, Any]) -> None:
         """The checkpoint; the one before it stays until the next."""
-        self.write("last.pt", lambda file: checkpoints.write(state, file), keep="before.pt")
+        keep = "before.pt" if self._last_is_whole else None  # a damaged one replaces no whole one
+        self.write("last.pt", lambda file: checkpoints.write(state, file), keep=keep)
+        self._last_is_whole = True
         self.write_history(state)
 
     def write_history(self, state: dict[str, Any]) -> None:
@@ -124,10 +124,10 @@ class RunFolder:
     def save_weights(self, weights: dict[str, Tensor], epoch: int) -> None:
         """The weights that would be scored, after that epoch; none shares its memory."""
         about = {
-            "neocog": json.dumps({**self._read("recipe.json", json_in), "epoch": epoch}),
+            "neocog": json.dumps({**self._read("recipe.json", runfiles.json_in), "epoch": epoch}),
             "input": json.dumps(self.spec.to_json()),
         }
-        content = safetensors.torch.save(weights, about)
+        content = runfiles.weights_bytes(weights, about)
         self.write("best.safetensors", lambda file: file.write(content))
 
     def write_predictions(self, split: str, said: Predictions) -> None:
@@ -163,21 +163,21 @@ class RunFolder:
 
     @property
     def recipe(self) -> Recipe:
-        return self._read("recipe.json", lambda p: Recipe.from_json(json_in(p)["recipe"]))
+        return self._read("recipe.json", lambda p: Recipe.from_json(runfiles.json_in(p)["recipe"]))
 
     @property
     def spec(self) -> InputSpec:
-        return self._read("input.json", lambda p: InputSpec.from_json(json_in(p)))
+        return self._read("input.json", lambda p: InputSpec.from_json(runfiles.json_in(p)))
 
     @property
     def data(self) -> dict[str, Any]:
         """The data set: name, fingerprint, and how it was asked for."""
-        return self._read("recipe.json", data_in)
+        return self._read("recipe.json", runfiles.data_in)
 
     @property
     def made(self) -> dict[str, Any]:
         """How the network was made: the fields of `Made`, or {"class": ...} for a foreign one."""
-        return self._read("recipe.json", lambda p: dict(json_in(p)["network"]))
+        return self._read("recipe.json", lambda p: dict(runfiles.json_in(p)["network"]))
 
     @property
     def network_name(self) -> str:
@@ -188,13 +188,7 @@ class RunFolder:
     def history(self) -> list[Epoch]:
         if not (self.path / "history.jsonl").exists():
             return []
-        return self._read(
-            "history.jsonl",
-            lambda p: [
-                Epoch.from_json(json.loads(line))
-                for line in p.read_text(encoding="utf-8").splitlines()
-            ],
-        )
+        return self._read("history.jsonl", runfiles.history_in)
 
     @property
     def pictures(self) -> list[Row]:
@@ -204,7 +198,7 @@ class RunFolder:
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, hardware, command line: on what the run was carried out, and how."""
-        return self._read("environment.json", json_in)
+        return self._read("environment.json", runfiles.json_in)
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         self._write_json("environment.json", environment)
@@ -226,7 +220,9 @@ class RunFolder:
         """
         if not self.saved:
             self._need("last.pt", "it was stopped before anything could be saved")
-        return checkpoints.newest([self.path / name for name in CHECKPOINTS], tell)
+        state, path = checkpoints.newest([self.path / name for name in CHECKPOINTS], tell)
+        self._last_is_whole = path.name == CHECKPOINTS[0]
+        return state
 
     def finish(self) -> None:
         """All is written: the checkpoint before the last is not needed any more."""
@@ -276,16 +272,20 @@ class RunFolder:
 
     def load_weights(self, network: nn.Module) -> None:
         """The weights that are scored, into `network`."""
-        self._need("best.safetensors", "it was stopped before its first epoch ended")
-        self._read(
-            "best.safetensors", lambda p: network.load_state_dict(safetensors.torch.load_file(p))
-        )
+        weights = self.weights()
+        self._read("best.safetensors", lambda p: network.load_state_dict(weights))
+
+    def weights(self) -> dict[str, Tensor]:
+        """What `save_weights` was given; `NeocogError` where they are not as they were written."""
+        why = "it was stopped before its first epoch ended, or somebody removed the file"
+        self._need("best.safetensors", why)
+        return self._read("best.safetensors", runfiles.weights_in)
 
     def predictions(self, split: str) -> Predictions | None:
         """What the network said of "test" or "validation"; None if that was not written."""
         if not (self.path / f"{split}.npz").exists():
             return None
-        return self._read(f"{split}.npz", predictions_in, quote=False)
+        return self._read(f"{split}.npz", runfiles.predictions_in, quote=False)
 
     # -- inside
 

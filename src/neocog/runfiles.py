@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
 
-from neocog.records import Predictions
+from neocog.records import Epoch, Predictions
+
+SEAL = "sha256"  # of weights and what is said of them, in the metadata of their file
 
 
 def json_in(path: Path) -> dict[str, Any]:
@@ -31,6 +38,36 @@ def data_in(path: Path) -> dict[str, Any]:
     if not sound:
         raise ValueError("what it says of the data set is not of the right kind")
     return value
+
+
+def history_in(path: Path) -> list[Epoch]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Epoch.from_json(json.loads(line)) for line in lines]
+
+
+def weights_bytes(weights: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
+    """A safetensors file with metadata `about`, sealed; the tensors share no memory."""
+    return safetensors.torch.save(dict(weights), {**about, SEAL: _digest(weights, about)})
+
+
+def weights_in(path: Path) -> dict[str, Tensor]:
+    """What `weights_bytes` was given, or the tensors of any other safetensors file."""
+    with safetensors.safe_open(path, "pt") as file:
+        about: dict[str, str] = file.metadata() or {}
+        # copied, for they lie in the file, which may be written to
+        weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    seal = about.pop(SEAL, None)
+    if seal not in (None, _digest(weights, about)):
+        raise ValueError("its content is not what was written: it does not fit its seal")
+    return weights
+
+
+def _digest(weights: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+    seen = hashlib.sha256(repr(sorted(about.items())).encode())
+    for name, tensor in sorted(weights.items()):
+        seen.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        seen.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return seen.hexdigest()
 
 
 def predictions_in(path: Path) -> Predictions:

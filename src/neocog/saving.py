@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from neocog import checkpoints
+from neocog.errors import NeocogError
+from neocog.records import Epoch
 from neocog.run import RunFolder
 
 EVERY = 60.0  # seconds
@@ -90,6 +93,39 @@ class Saver:
                 self.folder.save_state(wanted.state)
             except BaseException as error:  # raised again where it is waited for
                 self._error = error
+
+
+def made_good(
+    folder: RunFolder,
+    network: nn.Module,
+    history: Sequence[Epoch],
+    *,
+    at_end: bool,
+    last: bool,
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """The weights that would be scored, where they were lost or damaged since: written again if the
+    network stands at the end of their epoch (`at_end` of one), else it is told what comes of it.
+    `last`: each epoch's take the place of those before, not the best one's alone.
+    """
+    chosen = [epoch.epoch for epoch in history if last or epoch.best]
+    if not chosen:
+        return
+    try:
+        folder.weights()
+    except NeocogError as error:
+        if at_end and chosen[-1] == history[-1].epoch:
+            folder.save_weights(_weights(network), chosen[-1])
+            comes = "Written again from the checkpoint: nothing is lost"
+        elif last:
+            comes = "The next epoch's take their place: nothing is lost"
+        else:
+            comes = (
+                f"They were those of epoch {chosen[-1] + 1}, the best so far: unless a later one "
+                "is better, there will be none to score, and the run must be trained again"
+            )
+        if tell:
+            tell(f"{error}. {comes}")
 
 
 def _weights(network: nn.Module) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
 from neocog.run import RunFolder
 from neocog.rundata import data_facts, dataset_of
-from neocog.saving import EVERY, Saver
+from neocog.saving import EVERY, Saver, made_good
 from neocog.stopping import Interrupted, Stop, quoted, signals
 
 
@@ -141,6 +141,14 @@ def resume(
         )
         job = _resumed(folder, state, network, dataset, longer, wanted or Wanted(), ranks, tell)
         folder.write_history(state)  # it may have been killed just before that
+        made_good(
+            folder,
+            network,
+            job.training.history,
+            at_end=job.training.step == 0,
+            last=recipe.select == "last",
+            tell=tell,
+        )
         if longer != recipe:
             folder.write_recipe(longer)
             if tell:

@@ -183,6 +183,18 @@ def test_above_one_percent_of_damaged_pictures_the_run_stops_with_the_list(flat:
     assert all(path in str(error.value) for path in made.train.files.paths[:2])
 
 
+def test_a_picture_that_is_gone_since_it_was_listed_ends_the_run_at_once(flat: Path) -> None:
+    made = load_folder(flat, validation=0, test=0, cache_size=0)
+    assert isinstance(made.train, FileSplit)
+    gone = flat / made.train.files.paths[7]
+    content = gone.read_bytes()
+    gone.unlink()
+    with pytest.raises(DataError, match=rf"{gone.name}: it was there .* Put it back"):
+        list(batches(made).epoch(0))
+    gone.write_bytes(content)
+    assert len(list(batches(made).epoch(0))) == 8  # nobody remembers it as damaged
+
+
 def test_grey_pictures_make_a_grey_data_set(tmp_path: Path) -> None:
     for name in ("3", "7"):
         (tmp_path / "grey" / name).mkdir(parents=True)

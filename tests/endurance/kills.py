@@ -4,16 +4,12 @@ Each of several runs is made once straight. Then again, killed with SIGKILL at a
 or at a step of writing a file (before or after it is opened, flushed or renamed), gone on with, and
 killed again, until it ends by itself. What it leaves must be what the straight run left, to the
 bit: weights, history but for its seconds, and the logits of validation and test.
-
-Children are forked from a process that has imported everything and computed nothing, so that a
-kill costs a second and not an import of torch. POSIX only.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import json
 import os
 import platform
@@ -23,56 +19,32 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
-import safetensors.numpy
 import torch
 from tests.conftest import Silent
-from tests.folders import flat_folder
+from tests.endurance.common import (
+    FOUND,
+    SAVE_EVERY,
+    WAYS,
+    Way,
+    child,
+    kill_at,
+    left,
+    nobody,
+    same,
+    sets,
+    train,
+    watch,
+)
 
 from neocog import api, run
-from neocog.data.loading import load_folder
-from neocog.data.packing import pack
 
-SAVE_EVERY = 0.02  # seconds
-FOUND = Path("build/endurance")  # where what went wrong is kept
 CALLS = ("open", "fsync", "replace")  # where a file is made, flushed and renamed
-
-
-@dataclass(frozen=True)
-class Way:
-    """A run to be killed: what it trains on, and the recipe's changes."""
-
-    network: str
-    data: str  # "digits", "folder" or "shards"
-    changes: dict[str, Any]
-
-
-WAYS = {
-    "plain": Way("lenet_relu", "digits", {"epochs": 2}),
-    "everything": Way(
-        "lenet_relu",
-        "digits",
-        {"epochs": 2, "optimizer": "muon", "lr": 0.05, "bias_lr": 0.1, "shift": 2, "cutout": 5,
-         "average": "lookahead", "mixup": 0.2, "label_smoothing": 0.1, "momentum": 0.9},
-    ),
-    "plateau": Way("lenet_relu", "digits", {"epochs": 3, "schedule": "plateau", "lr": 0.02}),
-    "folder": Way(
-        "lenet_relu",
-        "folder",
-        {"epochs": 2, "batch_size": 8, "jitter": 0.3, "area": (0.5, 1.0), "rotate": 9.0},
-    ),
-    "shards": Way("lenet_relu", "shards", {"epochs": 2, "batch_size": 8, "trivial": True}),
-}  # fmt: skip
 
 
 def main() -> None:
@@ -94,16 +66,16 @@ def main() -> None:
 
 def killed(root: Path, kills: int, chance: random.Random) -> Counter[tuple[str, str, str]]:
     """(way, kind of kill, outcome): how many kills. Outcomes are counted when their run ended."""
-    places = _sets(root)
+    places = sets(root)
     counts: Counter[tuple[str, str, str]] = Counter()
     straight = {}
     for name, way in WAYS.items():
         os.environ["NEOCOG_CACHE"] = str(root / f"cache-{name}")
         began = time.monotonic()
         out, counted = root / f"straight-{name}", root / f"calls-{name}"
-        assert _child(functools.partial(_counted, way, places, out, counted)) == 0
+        assert child(functools.partial(_counted, way, places, out, counted)) == 0
         calls = json.loads(counted.read_text(encoding="utf-8"))
-        straight[name] = (_left(out), time.monotonic() - began, calls)
+        straight[name] = (left(out), time.monotonic() - began, calls)
     number = 0
     while sum(counts.values()) < kills:
         name = list(WAYS)[number % len(WAYS)]
@@ -112,10 +84,10 @@ def killed(root: Path, kills: int, chance: random.Random) -> Counter[tuple[str, 
         out = root / f"{name}-{number}"
         reached, seconds, calls = straight[name]
         kinds = _until_it_ends(WAYS[name], places, out, seconds, calls, chance)
-        same = _same(_left(out), reached)
-        if not same:
+        agrees = same(left(out), reached)
+        if not agrees:
             shutil.copytree(out, FOUND / out.name, dirs_exist_ok=True)
-        outcome = "same" if same else f"other: {FOUND / out.name}"
+        outcome = "same" if agrees else f"other: {FOUND / out.name}"
         for kind in kinds:
             counts[name, kind, outcome] += 1
         shutil.rmtree(out)
@@ -138,16 +110,16 @@ def _until_it_ends(
 
         def do(kill: tuple[str, float] | None = kill) -> None:
             if kill and kill[0] != "time":
-                _kill_at(kill[0], int(kill[1]))
+                kill_at(kill[0], int(kill[1]))
             if run.RunFolder(out).saved and run.RunFolder(out).finished:
                 return  # killed after its last word
             if run.RunFolder(out).saved:
-                api.resume(out, save_every=SAVE_EVERY, watcher=Silent(), tell=_nobody)
+                api.resume(out, save_every=SAVE_EVERY, watcher=Silent(), tell=nobody)
             else:
                 shutil.rmtree(out, ignore_errors=True)  # nothing was saved: a new beginning
-                _train(way, places, out)
+                train(way, places, out)
 
-        code = _child(do, after=kill[1] if kill and kill[0] == "time" else None)
+        code = child(do, after=kill[1] if kill and kill[0] == "time" else None)
         if code == 0:
             return kinds
         if code != -signal.SIGKILL:
@@ -166,110 +138,15 @@ def _kill_of(chance: random.Random, seconds: float, calls: dict[str, int]) -> tu
     return f"{chance.choice(('before', 'after'))} {call}", place
 
 
-def _kill_at(kind: str, number: int) -> None:
-    """Let this process be killed at its so-many-th call."""
-    when, call = kind.split()
-
-    def struck(count: int, now: str) -> None:
-        if count == number and now == when:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    _watch(call, struck)
-
-
 def _counted(way: Way, places: dict[str, str], out: Path, into: Path) -> None:
     """Train, and write down how often each call was made."""
     made = dict.fromkeys(CALLS, 0)
     for call in CALLS:
-        _watch(call, lambda count, now, call=call: made.update({call: count}))
-    _train(way, places, out)
+        watch(call, lambda count, now, call=call: made.update({call: count}))
+    train(way, places, out)
     counts = json.dumps(made)
     with into.open("w", encoding="utf-8") as file:
         file.write(counts)
-
-
-def _watch(call: str, see: Callable[[int, str], object]) -> None:
-    """Let `see` be told of each such call of the file system: its number, before and after."""
-    owner = os if call == "fsync" else Path
-    own, count = getattr(owner, call), itertools.count(1)
-
-    def called(*arguments: Any, **named: Any) -> Any:
-        number = next(count)
-        see(number, "before")
-        value = own(*arguments, **named)
-        see(number, "after")
-        return value
-
-    setattr(owner, call, called)
-
-
-def _child(do: Callable[[], object], after: float | None = None) -> int:
-    """How a child that does this ends; killed after so many seconds, if it is still there."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            do()
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
-        os._exit(0)
-    if after is not None:
-        end = time.monotonic() + after
-        while time.monotonic() < end:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.002)
-        os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def _train(way: Way, places: dict[str, str], out: Path) -> None:
-    api.train(
-        way.network,
-        places[way.data],
-        recipe="quick",
-        changes=way.changes,
-        out=out,
-        save_every=SAVE_EVERY,
-        watcher=Silent(),
-        tell=_nobody,
-    )
-
-
-def _sets(root: Path) -> dict[str, str]:
-    folder = flat_folder(root / "folder", 16)
-
-    def packed() -> None:
-        pack(load_folder(folder, cache_size=0), root / "shards", shard_size=12_000)
-
-    assert _child(packed) == 0
-    return {"digits": "digits", "folder": str(folder), "shards": str(root / "shards")}
-
-
-def _left(out: Path) -> dict[str, Any]:
-    """What a run leaves that must not depend on when it was stopped."""
-    folder = run.RunFolder.open(out)
-    said = {name: folder.predictions(name) for name in ("validation", "test")}
-    return {
-        "history": [
-            {k: v for k, v in epoch.to_json().items() if "second" not in k}
-            for epoch in folder.history
-        ],
-        "weights": safetensors.numpy.load_file(out / "best.safetensors"),
-        **{f"{name} logits": {"all": each.logits} for name, each in said.items() if each},
-    }
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[key] == other[key]
-        if key == "history"
-        else one[key].keys() == other[key].keys()
-        and all(np.array_equal(one[key][name], other[key][name]) for name in one[key])
-        for key in one
-    )
 
 
 def _table(counts: Counter[tuple[str, str, str]], options: argparse.Namespace) -> list[str]:
@@ -292,10 +169,6 @@ def _table(counts: Counter[tuple[str, str, str]], options: argparse.Namespace) -
         lines.append(f"| {name} | " + " | ".join(map(str, cells)) + " |")
     others = sorted({key[2] for key in counts if key[2] != "same"})
     return [*lines, *([""] if others else []), *(f"- {each}" for each in others)]
-
-
-def _nobody(line: str) -> None:
-    pass
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ class Reader:
     ) -> np.ndarray | None:
         """uint8 (H, W, channels) of a picture; None if it cannot be read, which is said once.
 
-        Of pictures in shards the bytes come from `stream`.
+        Of pictures in shards the bytes come from `stream`. Raises `DataError` for a file that is
+        gone since it was listed: with another in its place a run would be another run.
         """
         if place in self.bad:
             return None
@@ -58,6 +59,11 @@ class Reader:
                 content = content_of(path)
             decoded = pixels(content, channels, shorter, self.paths[place] if stream else path)
         except DataError as error:
+            if stream is None and not os.path.lexists(path):
+                raise DataError(
+                    f"{path}: it was there when the pictures were listed, and is gone. Put it "
+                    "back; a run that was saved goes on with `neocog resume`"
+                ) from error
             with self.lock:
                 if place not in self.bad:
                     self.bad[place] = str(error)
