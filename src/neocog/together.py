@@ -40,7 +40,9 @@ def lend(job: Job) -> None:
     head = {"files": {path.name: path.read_text("utf-8", "surrogateescape") for path in lent}}
     job.ranks.shared(json.dumps(head).encode())
     state = io.BytesIO()
-    checkpoints.write(training.state_of(job), state)
+    # as it was saved: what each process has counted is in it
+    begins, job.begins = job.begins or training.state_of(job), None
+    checkpoints.write(begins, state)
     job.ranks.shared(state.getvalue())
 
 

@@ -49,6 +49,7 @@ class Job:
     done: float = 1.0  # the share of its steps that was done when it ended
     save_every: float = EVERY  # seconds
     ranks: Ranks = ALONE  # that train it together; only the first writes into the folder
+    begins: dict[str, Any] | None = None  # the state it goes on from, until it was lent to others
 
 
 def begin(
@@ -192,7 +193,17 @@ def _resumed(
         versions=versions(),
         tell=tell,
     )
-    return Job(network, dataset, recipe, folder.spec, folder, hardware, training, ranks=ranks)
+    return Job(
+        network,
+        dataset,
+        recipe,
+        folder.spec,
+        folder,
+        hardware,
+        training,
+        ranks=ranks,
+        begins=state if ranks.world > 1 else None,
+    )
 
 
 def run(job: Job) -> Iterator[Step | Epoch]:

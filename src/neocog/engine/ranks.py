@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from neocog.data.part import Part
 from neocog.data.threads import count as processors
+from neocog.engine.meeting import met
 from neocog.engine.passes import Outputs, Passes
 from neocog.errors import NeocogError, UsageError
 
@@ -233,7 +234,8 @@ def _begin(device: str) -> None:
         torch.set_num_threads(max(processors() // here, 1))
     backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
     try:
-        dist.init_process_group(backend, timeout=PATIENCE)
+        store, rank, world = met()
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NeocogError(f"the processes of this run do not find each other: {reason}") from error
