@@ -13,20 +13,23 @@ from typing import Any
 from torch import nn
 
 from neocog import choosing
+from neocog.aftermath import left_over
 from neocog.data.dataset import Dataset
 from neocog.data.loading import load
 from neocog.data.recorded import from_record, record
 from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import Training, check_finite_logits, fit
+from neocog.engine.fit import Training, fit
 from neocog.engine.hardware import Hardware, Wanted, choose
+from neocog.engine.health import check_logits, check_state
 from neocog.engine.schedules import epoch_count, lengthened
 from neocog.environment import environment_of, versions
-from neocog.errors import DataError, NeocogError, UsageError
+from neocog.errors import DataError, DivergedError, NeocogError, UsageError
 from neocog.fitting import known
 from neocog.planning import batches_of, name_of, paced, prepared
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
+from neocog.room import check_disk, check_memory
 from neocog.run import RunFolder
 from neocog.saving import EVERY, Saver
 from neocog.stopping import Interrupted, Stop, quoted, signals
@@ -72,6 +75,7 @@ def begin(
         until = began + 60 * minutes - last
     training = Training.begin(network, recipe)
     name = name_of(network)
+    check_disk(out or Path("runs"), network, dataset, recipe)
     folder = RunFolder.create(out, name=f"{name}-{dataset.name}")
     folder.hold()
     folder.write_start(
@@ -188,6 +192,8 @@ def _resumed(
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NeocogError(f"{folder.path / 'last.pt'}: cannot be resumed: {reason}") from error
+    check_memory(network, dataset, recipe, folder.spec, wanted, tell)
+    check_disk(folder.path, network, dataset, recipe, begun=True)
     hardware = choosing.resumed(
         folder,
         network,
@@ -215,6 +221,9 @@ def run(job: Job) -> Iterator[Step | Epoch]:
             saver.wait()
             _score(job)
             folder.finish()
+        except DivergedError as error:
+            saver.end()
+            raise left_over(error, folder, job.hardware.precision) from error
         except Interrupted:
             raise
         except KeyboardInterrupt:
@@ -256,6 +265,7 @@ def _train(job: Job, saver: Saver, stop: Stop) -> Iterator[Step | Epoch]:
 
 
 def _state(job: Job) -> dict[str, Any]:
+    check_state(job.training, job.recipe)  # what is no number is never saved
     return {**job.training.state(), "recipe": job.recipe.to_json()}
 
 
@@ -271,7 +281,7 @@ def _score(job: Job) -> None:
         if len(split):
             split = split.to(job.hardware.device)
             said = predictions(job.network, split, job.spec, views=job.recipe.views)
-            check_finite_logits(said, f"the {name} split")
+            check_logits(said, f"the {name} split", job.network)
             job.folder.write_predictions(name, said)
 
 

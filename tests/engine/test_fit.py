@@ -14,7 +14,8 @@ from neocog.data.batches import Augmentation, TrainingBatches, in_order
 from neocog.data.dataset import Split
 from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import DivergedError, Training, fit
+from neocog.engine.fit import Training, fit
+from neocog.errors import DivergedError
 from neocog.networks import create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step

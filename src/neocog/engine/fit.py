@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,21 +26,16 @@ from neocog.data.dataset import Pictures
 from neocog.engine.averaging import Lookahead, average_for
 from neocog.engine.evaluate import predictions
 from neocog.engine.hardware import Hardware
+from neocog.engine.health import check_logits, check_step, check_sum, due
 from neocog.engine.losses import loss_of
 from neocog.engine.optimizers import DiagonalLM, optimizer_for, set_rates
 from neocog.engine.passes import Passes, passes_of
 from neocog.engine.schedules import epoch_count, learning_rate, steps_in
-from neocog.errors import NeocogError
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions, Step
 
 CURVATURE_PICTURES = 500  # LeCun et al. 1998, section III.B
 CURVATURE_STEPS = 500  # between estimates while lr warms up, see recipes/lenet5_1998.py
-LOOK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits
-
-
-class DivergedError(NeocogError):
-    """The loss stopped being a finite number."""
 
 
 @dataclass(eq=False)
@@ -109,8 +103,8 @@ def fit(
     """Train from where `training` stands to the end of the recipe, or to the first step that ends
     after `until` (of time.monotonic). On no `hardware` in particular, torch is left as it is.
 
-    Raises `DivergedError` at the first loss that is not finite. torch's global generator is
-    set before each step, for dropout, and put back at the end.
+    Raises `DivergedError` at the first loss or gradient that is not finite, or absurd. torch's
+    global generator is set before each step, for dropout, and put back at the end.
     """
     network, optimizer = training.network, training.optimizer
     device = next(network.parameters()).device
@@ -132,10 +126,13 @@ def fit(
                 rate = learning_rate(recipe, at, training.history)
                 set_rates(optimizer, recipe, rate=rate, at=at)
 
-                labels = labels.to(device)
-                loss, logits = passes.loss(images.to(device), labels, loss_of_batch)
+                images, labels = images.to(device), labels.to(device)
+                loss, logits = passes.loss(images, labels, loss_of_batch)
                 optimizer.zero_grad()
                 loss.backward()
+                if due(device, training.step):
+                    by = (rate, loss_of_batch, hardware)
+                    check_step(training, recipe, loss, images, labels, *by)
                 optimizer.step()
 
                 training.step += 1
@@ -147,15 +144,13 @@ def fit(
                 with torch.no_grad():
                     training.loss_sum = training.loss_sum + loss.detach() * len(labels)
                     training.correct = training.correct + _right(logits, labels)
-                if device.type == "cpu" or training.step % LOOK_EVERY == 0:
-                    _check_finite(training, recipe, rate)
                 now = time.perf_counter()
                 training.seconds += now - clock
                 yield _step(training, steps, done, rate)
                 clock = time.perf_counter()
                 if time.monotonic() >= until:
                     break
-            _check_finite(training, recipe, rate)
+            check_sum(training, recipe, rate)
 
             clock = time.perf_counter()
             if training.average:
@@ -214,26 +209,6 @@ def _estimate_curvature(training: Training, batches: TrainingBatches, recipe: Re
         )
 
 
-def _check_finite(training: Training, recipe: Recipe, rate: float) -> None:
-    if math.isfinite(float(training.loss_sum)):
-        return
-    warm = "" if recipe.warmup else ", a warm-up (--set warmup=1)"
-    raise DivergedError(
-        f"the loss is {float(training.loss_sum):g} in step {training.step} of epoch "
-        f"{training.epoch + 1}, at lr {rate:g}: training has diverged. Try a smaller lr "
-        f"(--lr {recipe.lr / 3:.2g}){warm}, or a network with batch norm"
-    )
-
-
-def check_finite_logits(said: Predictions, where: str) -> None:
-    """`DivergedError` if a network puts out what is no number: its last update broke it."""
-    if not np.isfinite(said.logits).all():
-        raise DivergedError(
-            f"the network puts out values that are no numbers on {where}: training has diverged. "
-            "Try a smaller lr, or a network with batch norm"
-        )
-
-
 def _step(training: Training, steps: int, done: float, rate: float) -> Step:
     return Step(
         epoch=training.epoch,
@@ -252,7 +227,7 @@ def _epoch(training: Training, said: Predictions | None, rate: float, val_second
     seen = max(training.pictures, 1)
     val_loss = val_accuracy = None
     if said is not None:
-        check_finite_logits(said, "the validation split")
+        check_logits(said, "the validation split", training.network)
         logits, labels = torch.from_numpy(said.logits), torch.from_numpy(said.labels)
         val_loss = float(F.cross_entropy(logits, labels))
         val_accuracy = float((logits.argmax(1) == labels).float().mean())

@@ -16,10 +16,10 @@ from torch import nn
 from neocog.data.batches import TrainingBatches
 from neocog.data.dataset import Pictures
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import DivergedError, Training, fit
+from neocog.engine.fit import Training, fit
 from neocog.engine.hardware import Hardware
 from neocog.engine.schedules import epoch_count
-from neocog.errors import UsageError
+from neocog.errors import DivergedError, UsageError
 from neocog.recipe import Recipe
 from neocog.records import Step
 
