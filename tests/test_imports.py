@@ -59,7 +59,7 @@ MAY = {
         "training",
         "progress",
     },
-    "announced": {"engine", "recipes", "records", "training", "progress"},
+    "announced": {"data", "engine", "recipes", "records", "training", "progress"},
     "asked": {"networks", "data", "recipe", "recipes"},
     "looking": {"data", "recipe", "planning", "report"},
     "report": {"data", "records", "run", "analysis"},

@@ -8,6 +8,7 @@ seconds in which its rules are imported.
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,21 +48,19 @@ def holding(
     device = next(network.parameters()).device
     # every map a value of its own: constants would be no numbers after a batch norm
     images = torch.randn((PICTURES, *size), generator=torch.Generator().manual_seed(0)).to(device)
-    passes = passes_of(network, device=device.type, bf16=bf16)
-    mode = network.training
-    with untouched(network, 0):
-        try:
-            network.train()
-            trained = _Watch()
-            with torch.enable_grad(), trained:
-                kept = passes.training(images)
-            del kept
-            network.eval()
-            asked = _Watch()
-            with asked:
-                passes.logits(images)
-        finally:
-            network.train(mode)
+    # a twin of the same weights, so that a pass leaves no trace in what else modules remember
+    twin = copy.deepcopy(network, {id(w): w for w in network.parameters()})
+    passes = passes_of(twin, device=device.type, bf16=bf16)
+    with untouched(twin, 0):
+        twin.train()
+        trained = _Watch()
+        with torch.enable_grad(), trained:
+            kept = passes.training(images)
+        del kept
+        twin.eval()
+        asked = _Watch()
+        with asked:
+            passes.logits(images)
     weights = _bytes([w for w in network.parameters() if w.requires_grad])
     state = _bytes(list(network.state_dict().values()))
     moments = weights if recipe.momentum or recipe.optimizer != "sgd" else 0
