@@ -125,6 +125,8 @@ def test_what_fits_into_nothing_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UsageError, match="No batch size would: use smaller pictures"):
         neocog.train("lenet_relu", "digits", out=tmp_path / "run", tell=nobody)
     assert not (tmp_path / "run").exists()
+    with pytest.raises(UsageError, match="No batch size would"):
+        neocog.plan("lenet_relu", "digits", tell=nobody)
 
 
 def test_where_it_may_be_too_little_it_is_told_and_trained(

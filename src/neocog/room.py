@@ -25,9 +25,9 @@ from neocog.recipe import Recipe
 
 Tell = Callable[[str], None]
 
-# Estimates were 0.8 to 1.4 times what four networks came to hold, on a CPU:
+# Estimates were 0.8 to 1.5 times what networks came to hold, on a CPU:
 # benchmarks/results/2026-11-23-memory-estimate-amd-epyc-2-cores.md
-TIGHT, HOPELESS = 0.8, 1.4  # of what there is: beyond the one a word is said, beyond the other no
+TIGHT, HOPELESS = 0.8, 1.5  # of what there is: beyond the one a word is said, beyond the other no
 MAPS = (
     1.4  # bytes of a process for each of its maps: kernels want room, and free blocks lie between
 )

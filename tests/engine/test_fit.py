@@ -209,7 +209,7 @@ class BrokenInTheEnd(nn.Module):
 def test_a_last_update_that_breaks_the_network_is_noticed() -> None:
     recipe = Recipe(epochs=1, batch_size=96, lr=0.01)
     training = Training.begin(BrokenInTheEnd(), recipe)
-    with pytest.raises(DivergedError, match="no numbers on the validation split"):
+    with pytest.raises(DivergedError, match="no numbers on the validation split after epoch 1"):
         list(fit(training, batches(recipe), pictures(8, 1), recipe=recipe))
 
 

@@ -90,10 +90,10 @@ def test_between_layers_the_one_that_holds_them_is_named() -> None:
     class Joining(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a = nn.Linear(784, 4)
+            self.a, self.b = nn.Linear(784, 8), nn.Linear(8, 4)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.a(x.flatten(1)) * math.inf
+            return self.b(self.a(x.flatten(1)) * math.inf)  # b is given what is no number
 
     assert "in block (Joining)" in message(named(Joining()))
 
@@ -196,20 +196,21 @@ def test_looking_leaves_no_trace() -> None:
 
 def test_a_compiled_network_is_looked_at_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compiled shows no layers: the pass is repeated uncompiled."""
-    monkeypatch.setattr("neocog.engine.passes._compiled", lambda eager: hidden(eager))
+    calls: list[int] = []
+
+    def compiled(eager: Any) -> Any:
+        return lambda images: (calls.append(len(images)), eager(images))[1]
+
+    monkeypatch.setattr("neocog.engine.passes._compiled", compiled)
     hardware = Hardware("cpu", "x", torch.get_num_threads(), compile=True)
     assert "in part (Failing)" in message(net(Failing(3)), hardware=hardware)
+    assert calls == 4 * [16]
 
 
-def hidden(eager: Any) -> Any:
-    def call(images: Tensor) -> Any:
-        hooks, torch.nn.Module.__call__ = torch.nn.Module.__call__, torch.nn.Module._call_impl
-        try:
-            return eager(images)
-        finally:
-            torch.nn.Module.__call__ = hooks
-
-    return call
+def test_on_a_gpu_where_a_look_waits_it_is_rare() -> None:
+    assert all(health.due(torch.device("cpu"), step) for step in range(100))
+    looks = [step for step in range(200) if health.due(torch.device("cuda"), step)]
+    assert looks == [49, 99, 149, 199]
 
 
 def test_logits_that_are_no_numbers_name_what_holds_none() -> None:

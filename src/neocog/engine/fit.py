@@ -227,7 +227,8 @@ def _epoch(training: Training, said: Predictions | None, rate: float, val_second
     seen = max(training.pictures, 1)
     val_loss = val_accuracy = None
     if said is not None:
-        check_logits(said, "the validation split", training.network)
+        where = f"the validation split after epoch {training.epoch + 1}"
+        check_logits(said, where, training.network)
         logits, labels = torch.from_numpy(said.logits), torch.from_numpy(said.labels)
         val_loss = float(F.cross_entropy(logits, labels))
         val_accuracy = float((logits.argmax(1) == labels).float().mean())
