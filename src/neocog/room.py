@@ -28,9 +28,7 @@ Tell = Callable[[str], None]
 # Estimates were 0.8 to 1.5 times what networks came to hold, on a CPU:
 # benchmarks/results/2026-11-23-memory-estimate-amd-epyc-2-cores.md
 TIGHT, HOPELESS = 0.8, 1.5  # of what there is: beyond the one a word is said, beyond the other no
-MAPS = (
-    1.4  # bytes of a process for each of its maps: kernels want room, and free blocks lie between
-)
+MAPS = 1.25  # bytes held for each of maps: kernels want room, and free blocks lie between
 ALWAYS = 20 * 10**6  # bytes: kernels made at run time, buffers, threads
 COPIES = 3  # of the pixels of a batch, while they become input
 ROOT = Path("/sys/fs/cgroup")
@@ -172,8 +170,10 @@ def _of_group(folder: Path) -> list[int]:
 
 
 def _copies(held: Holding, on_cpu: bool) -> int:
-    """A checkpoint is copied where it is; the weights that would be scored in memory, twice."""
-    return held.state + held.remembered + (2 * held.state if on_cpu else 0)
+    """A checkpoint is copied where it is; the weights that would be scored are copied in memory,
+    and safetensors makes bytes of each and then of all.
+    """
+    return held.state + held.remembered + (3 * held.state if on_cpu else 0)
 
 
 def _advice(fits: int, batch_size: int) -> str:
