@@ -25,7 +25,7 @@ from neocog.recipe import Recipe
 
 Tell = Callable[[str], None]
 
-# Estimates were 0.8 to 1.5 times what networks came to hold, on a CPU:
+# Estimates were 0.8 to 1.4 times what networks came to hold, on a CPU:
 # benchmarks/results/2026-11-23-memory-estimate-amd-epyc-2-cores.md
 TIGHT, HOPELESS = 0.8, 1.5  # of what there is: beyond the one a word is said, beyond the other no
 MAPS = 1.25  # bytes held for each of maps: kernels want room, and free blocks lie between
