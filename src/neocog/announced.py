@@ -7,12 +7,16 @@ import math
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from neocog import training
+from neocog.data.batches import in_order
+from neocog.engine.asleep import asleep
 from neocog.engine.evaluate import VIEW_COUNTS
 from neocog.engine.hardware import Hardware, has_bf16
 from neocog.engine.schedules import epoch_count
 from neocog.progress import Clock
 from neocog.recipes import described
 from neocog.records import Epoch
+
+LOOKED_AT = 64  # pictures
 
 
 def about(job: training.Job) -> list[str]:
@@ -75,13 +79,26 @@ def clock_of(job: training.Job) -> Clock:
     return Clock(epoch_count(job.recipe), check=check / trained, final=final / trained)
 
 
-def not_started(fact: Epoch, classes: int) -> str | None:
-    """What to say of an epoch whose loss is still that of guessing, ln(classes)."""
+def not_started(fact: Epoch, classes: int, job: training.Job | None = None) -> str | None:
+    """What to say of an epoch whose loss is still that of guessing, ln(classes): of which network,
+    and what of it is dead, as far as a look at a few pictures shows.
+    """
     guess = math.log(classes)
     if abs(fact.train_loss - guess) > 0.02 * guess or fact.train_accuracy > 1.5 / classes:
         return None
+    name = "the network" if job is None else job.folder.network_name
+    seen = "".join(f"{line}. " for line in ([] if job is None else _asleep(job)))
     return (
-        f"the loss is still ln({classes}) = {guess:.3f}, that of guessing: the network has not "
-        "started to learn. Sigmoids and deep stacks without batch norm often do this: try a "
+        f"the loss is still ln({classes}) = {guess:.3f}, that of guessing: {name} has not "
+        f"started to learn. {seen}Sigmoids and deep stacks without batch norm often do this: try a "
         "larger lr, a warm-up (--set warmup=1), or a network with ReLU or batch norm"
     )
+
+
+def _asleep(job: training.Job) -> list[str]:
+    split = job.dataset.val if len(job.dataset.val) else job.dataset.train
+    try:
+        images, _ = next(in_order(split, job.spec, LOOKED_AT))
+        return asleep(job.network, images.to(job.hardware.device))
+    except Exception:  # a picture or a user's network: no reason to end a run that goes on
+        return []

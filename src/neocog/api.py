@@ -241,7 +241,7 @@ def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None)
     said = False
     for fact in watched(training.run(job), seen):
         if isinstance(fact, Epoch) and not said:
-            note = not_started(fact, len(job.dataset.classes))
+            note = not_started(fact, len(job.dataset.classes), job)
             said = note is not None
             if note:
                 tell(note)

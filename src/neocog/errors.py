@@ -21,6 +21,12 @@ class DataError(NeocogError):
     """A data set or a picture that cannot be had, or is not what it should be."""
 
 
+class DivergedError(NeocogError):
+    """A loss, a gradient or a weight stopped being a finite number."""
+
+    of_all = True  # of several processes, each finds it in the same step
+
+
 def unknown(kind: str, given: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that is not in `choices`: it offers the nearest right ones."""
     names = sorted(choices)

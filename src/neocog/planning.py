@@ -24,6 +24,7 @@ from neocog.engine.state import Training
 from neocog.fitting import fitted_spec, known
 from neocog.networks.start import whiten
 from neocog.recipe import Recipe
+from neocog.room import check_memory
 
 AHEAD = 2  # batches of pictures in files, where the device is not the processor itself
 WHITENED_BY = 5000  # pictures; Jordan 2024, section 3.2, takes as many
@@ -105,6 +106,7 @@ def prepared(
     if recipe.whiten:
         _whiten(network, dataset, recipe, spec)
     Training.begin(network, recipe)  # says now what optimizer and network have against each other
+    check_memory(network, dataset, recipe, spec, wanted, tell)
     pictures = len(dataset.train)
     hardware = choosing.chosen(
         network, wanted, recipe=recipe, spec=spec, pictures=pictures, tell=tell

@@ -14,9 +14,14 @@ from torch import Tensor, nn
 from neocog import checkpoints
 from neocog.errors import NeocogError
 from neocog.records import Epoch
+from neocog.room import need_room, size_of
 from neocog.run import RunFolder
 
 EVERY = 60.0  # seconds
+NO_ROOM = (
+    "the next checkpoint",
+    "What was saved before is untouched: free some, and `neocog resume` goes on from there",
+)
 
 
 @dataclass
@@ -37,7 +42,7 @@ class Saver:
     """
 
     def __init__(self, folder: RunFolder, every: float = EVERY) -> None:
-        self.folder, self.every = folder, every
+        self.folder, self.every, self.place = folder, every, folder.path
         self._changed = threading.Condition()
         self._next: _Wanted | None = None
         self._thread: threading.Thread | None = None
@@ -88,6 +93,7 @@ class Saver:
                     self._changed.notify_all()
                     return
             try:
+                need_room(self.place, size_of((wanted.state, wanted.weights)), *NO_ROOM)
                 if wanted.weights is not None:
                     self.folder.save_weights(*wanted.weights)
                 self.folder.save_state(wanted.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,21 +14,24 @@ from typing import Any
 from torch import nn
 
 from neocog import choosing
+from neocog.aftermath import left_over
 from neocog.data.dataset import Dataset
 from neocog.data.recorded import record
 from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import check_finite_logits, fit
+from neocog.engine.fit import fit
 from neocog.engine.hardware import Hardware, Wanted, choose
+from neocog.engine.health import check_logits, check_state
 from neocog.engine.ranks import ALONE, Ranks
 from neocog.engine.schedules import epoch_count, lengthened
 from neocog.engine.state import Training
 from neocog.environment import environment_of, versions
-from neocog.errors import NeocogError, UsageError
+from neocog.errors import DivergedError, NeocogError, UsageError
 from neocog.fitting import known
 from neocog.planning import batches_of, name_of, paced, prepared
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
+from neocog.room import check_disk, check_memory
 from neocog.run import RunFolder
 from neocog.rundata import data_facts, dataset_of
 from neocog.saving import EVERY, Saver, made_good
@@ -78,6 +82,7 @@ def begin(
         until = began + 60 * minutes - last
     training = Training.begin(network, recipe)
     name = name_of(network)
+    check_disk(out or Path("runs"), network, dataset, recipe)
     folder = RunFolder.create(out, name=f"{name}-{dataset.name}")
     folder.hold()
     folder.write_start(
@@ -184,6 +189,7 @@ def _resumed(
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise NeocogError(f"{folder.path / 'last.pt'}: cannot be resumed: {reason}") from error
+    check_disk(folder.path, network, dataset, recipe, begun=True)
     hardware = choosing.resumed(
         folder,
         network,
@@ -193,6 +199,8 @@ def _resumed(
         versions=versions(),
         tell=tell,
     )
+    wanted = dataclasses.replace(wanted, accumulate=hardware.accumulate)
+    check_memory(network, dataset, recipe, folder.spec, wanted, tell)
     return Job(
         network,
         dataset,
@@ -222,6 +230,9 @@ def run(job: Job) -> Iterator[Step | Epoch]:
             _score(job)
             if job.ranks.first:
                 folder.finish()
+        except DivergedError as error:
+            saver.end()
+            raise left_over(error, folder, job.hardware.precision) from error
         except Interrupted:
             raise
         except KeyboardInterrupt:
@@ -273,6 +284,8 @@ def _train(job: Job, saver: Saver, stop: Stop) -> Iterator[Step | Epoch]:
 
 
 def _save(job: Job, saver: Saver, network: nn.Module | None = None, epoch: int = 0) -> None:
+    if job.ranks.first:
+        check_state(job.training, job.recipe)  # what is no number is never saved
     state = state_of(job, job.ranks)
     if job.ranks.first:
         saver.save(state, network, epoch)
@@ -303,6 +316,6 @@ def _score(job: Job) -> None:
             said = predictions(
                 job.network, split, job.spec, views=job.recipe.views, ranks=job.ranks
             )
-            check_finite_logits(said, f"the {name} split")
+            check_logits(said, f"the {name} split", job.network)
             if job.ranks.first:
                 job.folder.write_predictions(name, said)

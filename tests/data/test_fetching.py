@@ -55,6 +55,18 @@ def test_a_download_fills_the_cache_with_official_files(tiny, server, monkeypatc
     assert server.asked == []
 
 
+def test_a_disk_too_full_for_a_file_is_told_before_it_arrives(tiny, server, monkeypatch):
+    served(monkeypatch, tiny, server)
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5))
+    seen = []
+    with pytest.raises(DataError, match=r"needs .* MB and 0\.0 MB are free there; free some space"):
+        load("tiny", progress=lambda *state: seen.append(state))
+    assert seen == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(total=0, free=0))
+    assert holds(load("tiny"), tiny)  # a file system that says nothing
+
+
 def test_the_next_mirror_is_asked_and_a_dead_host_only_once(tiny, server, monkeypatch):
     served(monkeypatch, tiny, server, "empty/", "full/")
     assert holds(load("tiny"), tiny)

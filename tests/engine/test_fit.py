@@ -14,8 +14,9 @@ from neocog.data.batches import Augmentation, TrainingBatches, in_order
 from neocog.data.dataset import Split
 from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import DivergedError, fit
+from neocog.engine.fit import fit
 from neocog.engine.state import Training
+from neocog.errors import DivergedError
 from neocog.networks import create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
@@ -209,7 +210,7 @@ class BrokenInTheEnd(nn.Module):
 def test_a_last_update_that_breaks_the_network_is_noticed() -> None:
     recipe = Recipe(epochs=1, batch_size=96, lr=0.01)
     training = Training.begin(BrokenInTheEnd(), recipe)
-    with pytest.raises(DivergedError, match="no numbers on the validation split"):
+    with pytest.raises(DivergedError, match="no numbers on the validation split after epoch 1"):
         list(fit(training, batches(recipe), pictures(8, 1), recipe=recipe))
 
 

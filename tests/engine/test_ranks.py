@@ -233,11 +233,10 @@ def goes_on(ranks: Ranks, state: bytes) -> dict[str, Any]:
     return trained(ranks, {"exact": True}, state=state)
 
 
-def exploding(ranks: Ranks) -> Any:
-    case = {"recipe": {"lr": 1e5}}
-    if ranks.rank == 1:  # it alone sees what is no number
-        case["augmentation"] = {"pca_noise": 1e30, "components": torch.full((1, 1), 1e30)}
-    return trained(ranks, case)
+def with_noise(ranks: Ranks, sigma: float) -> Any:
+    """One process alone has pictures that no network can take."""
+    noise = {"pca_noise": sigma, "components": torch.full((1, 1), 1e30)}
+    return trained(ranks, {"augmentation": noise if ranks.rank == 1 else {}})
 
 
 def other_weights(ranks: Ranks) -> Any:
@@ -255,8 +254,13 @@ def ends_early(ranks: Ranks) -> Any:
 
 
 def test_what_goes_wrong_in_one_ends_all() -> None:
-    diverged = together(2, exploding)
-    assert all(str(text).startswith("DivergedError: ") for text in diverged), diverged
+    diverged = together(2, with_noise, 1e3)
+    for text in diverged:
+        assert str(text).startswith("DivergedError: "), diverged
+        assert "It began on the way forward, in conv" in text
+    no_numbers = together(2, with_noise, 1e30)
+    assert no_numbers[0] == no_numbers[1]
+    assert str(no_numbers[0]).startswith("DataError: step 1 of epoch 1: the pictures hold values")
     differ = together(2, other_weights)
     assert all("not the same any more" in str(text) for text in differ), differ
     first, second = together(2, ends_early)

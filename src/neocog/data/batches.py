@@ -115,7 +115,7 @@ class TrainingBatches:
 
     def place(self) -> tuple[int, ...]:
         """What beside (epoch, step) chance follows from: which part it is, if not the first."""
-        return (self.part.rank,) if self.part.rank else ()
+        return self.part.place()
 
     def _mine(self, order: Tensor) -> Tensor:
         """Its part of each batch of an epoch's order, one after the other."""

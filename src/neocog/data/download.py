@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import shutil
 import socket
 import ssl
 import time
@@ -198,12 +199,27 @@ class Downloader:
         length = response.headers.get("Content-Length")
         total = start + int(length) if length and length.isdigit() else None
         label, done = url.rsplit("/", 1)[-1], start
+        if total is not None:
+            _check_room(part.parent, label, total - start)
         with _writing(part, "ab" if start else "wb") as write:
             while chunk := response.read1(CHUNK):
                 write(chunk)
                 done += len(chunk)
                 self.progress(label, done, total)
         return total is None or done == total
+
+
+def _check_room(folder: Path, label: str, size: int) -> None:
+    """Said before the first byte arrives, where the disk cannot hold the rest."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return
+    if usage.total and usage.free < size:  # some network file systems say nothing at all
+        raise UnobtainableError(
+            f"{folder}: {label} needs {size / 1e6:,.1f} MB and {usage.free / 1e6:,.1f} MB are free "
+            "there; free some space, or set NEOCOG_CACHE to another folder"
+        )
 
 
 @contextlib.contextmanager

@@ -35,6 +35,12 @@ class Part:
         """
         return 0.0 if self.idle(count) else self.of * len(self.rows(count)) / count
 
+    def place(self) -> tuple[int, ...]:
+        """What beside (seed, epoch, step) its chance follows from: which part it is, if not the
+        first.
+        """
+        return (self.rank,) if self.rank else ()
+
     def least(self, count: int) -> int:
         """The pictures that the process with the fewest has, of those that share the batch."""
         return count // self._sharing(count)

@@ -14,6 +14,7 @@ from neocog.data.spec import InputSpec
 from neocog.engine.ranks import ALONE, Ranks
 from neocog.records import Predictions
 
+BATCH_SIZE = 256  # pictures that are looked at together
 Network = Callable[[Tensor], Tensor]  # inputs (N, C, H, W) -> logits (N, K)
 
 
@@ -23,7 +24,7 @@ def predictions(
     split: Pictures,
     spec: InputSpec,
     *,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
     views: str = "one",
     forward: Network | None = None,
     ranks: Ranks = ALONE,

@@ -14,7 +14,6 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from neocog.data.dataset import Pictures
 from neocog.engine.evaluate import predictions
 from neocog.engine.gradients import backward
 from neocog.engine.hardware import Hardware
+from neocog.engine.health import check_logits, check_step, check_sum, due
 from neocog.engine.losses import loss_of, mass
 from neocog.engine.norms import synchronised
 from neocog.engine.optimizers import DiagonalLM, set_rates
@@ -31,19 +31,11 @@ from neocog.engine.passes import Passes, passes_of
 from neocog.engine.ranks import ALONE, Ranks
 from neocog.engine.schedules import epoch_count, learning_rate, steps_in
 from neocog.engine.state import Training
-from neocog.errors import NeocogError
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions, Step
 
 CURVATURE_PICTURES = 500  # LeCun et al. 1998, section III.B
 CURVATURE_STEPS = 500  # between estimates while lr warms up, see recipes/lenet5_1998.py
-LOOK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits
-
-
-class DivergedError(NeocogError):
-    """The loss stopped being a finite number."""
-
-    of_all = True  # of several processes, each finds it in the same step
 
 
 def fit(
@@ -62,8 +54,8 @@ def fit(
     Of several processes (`ranks`) each takes its part of every batch, and of every picture that is
     validated; what their gradients, sums and logits come to is the same in all.
 
-    Raises `DivergedError` at the first loss that is not finite. torch's global generator is
-    set before each step, for dropout, and put back at the end.
+    Raises `DivergedError` at the first loss or gradient that is not finite, or absurd. torch's
+    global generator is set before each step, for dropout, and put back at the end.
     """
     network, optimizer = training.network, training.optimizer
     device = next(network.parameters()).device
@@ -87,19 +79,26 @@ def fit(
                 rate = learning_rate(recipe, at, training.history)
                 set_rates(optimizer, recipe, rate=rate, at=at)
 
-                labels, count = labels.to(device), batches.count(training.step)
+                images, labels = images.to(device), labels.to(device)
+                count = batches.count(training.step)
                 ranks.idle = batches.part.idle(count)
                 weight = _weight(labels, class_weights, batches, count, ranks)
                 optimizer.zero_grad()
                 loss, logits = backward(
                     passes,
-                    images.to(device),
+                    images,
                     labels,
                     loss_of_batch,
                     class_weights=class_weights,
                     pieces=_pieces(hardware, batches.part.least(count)),
                     weight=weight,
                 )
+                looked = due(device, training.step)
+                lost = looked and not math.isfinite(float(loss))
+                ranks.agree(diverged=lost, time=time.monotonic() >= until)
+                if looked:
+                    by = (rate, loss_of_batch, hardware)
+                    check_step(training, recipe, loss, images, labels, *by, ranks=ranks)
                 optimizer.step()
 
                 training.step += 1
@@ -114,10 +113,6 @@ def fit(
                         share = counted if ranks.world == 1 else count * weight / ranks.world
                         training.loss_sum = training.loss_sum + loss * share
                         training.correct = training.correct + _right(logits, labels)
-                looked = device.type == "cpu" or training.step % LOOK_EVERY == 0
-                diverged = looked and not math.isfinite(float(training.loss_sum))
-                ranks.agree(diverged=diverged, time=time.monotonic() >= until)
-                _check_finite(training, recipe, rate, ranks)
                 now = time.perf_counter()
                 training.seconds += now - clock
                 yield _step(training, steps, done, rate, ranks)
@@ -125,7 +120,7 @@ def fit(
                 if "time" in ranks.heard:
                     break
             ranks.agree(diverged=not math.isfinite(float(training.loss_sum)))
-            _check_finite(training, recipe, rate, ranks)
+            check_sum(training, recipe, rate, ranks)
 
             clock = time.perf_counter()
             if training.average:
@@ -229,26 +224,6 @@ def _estimate_curvature(training: Training, batches: TrainingBatches, recipe: Re
         )
 
 
-def _check_finite(training: Training, recipe: Recipe, rate: float, ranks: Ranks) -> None:
-    if "diverged" not in ranks.heard:
-        return
-    warm = "" if recipe.warmup else ", a warm-up (--set warmup=1)"
-    raise DivergedError(
-        f"the loss is {float(training.loss_sum):g} in step {training.step} of epoch "
-        f"{training.epoch + 1}, at lr {rate:g}: training has diverged. Try a smaller lr "
-        f"(--lr {recipe.lr / 3:.2g}){warm}, or a network with batch norm"
-    )
-
-
-def check_finite_logits(said: Predictions, where: str) -> None:
-    """`DivergedError` if a network puts out what is no number: its last update broke it."""
-    if not np.isfinite(said.logits).all():
-        raise DivergedError(
-            f"the network puts out values that are no numbers on {where}: training has diverged. "
-            "Try a smaller lr, or a network with batch norm"
-        )
-
-
 def _step(training: Training, steps: int, done: float, rate: float, ranks: Ranks) -> Step:
     """Of several processes what they have done together, as far as this one can tell."""
     return Step(
@@ -272,7 +247,8 @@ def _epoch(
     seen = max(int(pictures), 1)
     val_loss = val_accuracy = None
     if said is not None:
-        check_finite_logits(said, "the validation split")
+        where = f"the validation split after epoch {training.epoch + 1}"
+        check_logits(said, where, training.network)
         logits, labels = torch.from_numpy(said.logits), torch.from_numpy(said.labels)
         val_loss = float(F.cross_entropy(logits, labels))
         val_accuracy = float((logits.argmax(1) == labels).float().mean())

@@ -6,8 +6,8 @@ import time
 import uuid
 from datetime import timedelta
 
-import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 LONGEST = timedelta(minutes=15)  # until all have come
 LOOK = 0.05  # seconds
@@ -21,7 +21,7 @@ def met() -> tuple[Store, int, int]:
     apart on one machine alone. So each process shows a name that it has just made, and the first
     answers every name with that of the meeting, until all have said that they know it.
     """
-    store, rank, world = next(dist.rendezvous("env://", timeout=LONGEST))
+    store, rank, world = next(rendezvous("env://", timeout=LONGEST))
     own = uuid.uuid4().hex
     store.set(f"neocog/name/{rank}", own)
     if rank == 0:

@@ -31,7 +31,7 @@ def _forward(norm: _BatchNorm, ranks: Ranks) -> Callable[[Tensor], Tensor]:
     usual = norm.forward
 
     def forward(x: Tensor) -> Tensor:
-        if not norm.training:
+        if not norm.training or not ranks.together:
             return usual(x)
         values = x if x.dtype == torch.float64 else x.float()
         axes = [axis for axis in range(x.ndim) if axis != 1]

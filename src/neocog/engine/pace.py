@@ -16,11 +16,11 @@ from torch import nn
 from neocog.data.batches import TrainingBatches
 from neocog.data.dataset import Pictures
 from neocog.engine.evaluate import predictions
-from neocog.engine.fit import DivergedError, fit
+from neocog.engine.fit import fit
 from neocog.engine.hardware import Hardware
 from neocog.engine.schedules import epoch_count
 from neocog.engine.state import Training
-from neocog.errors import UsageError
+from neocog.errors import DivergedError, UsageError
 from neocog.recipe import Recipe
 from neocog.records import Step
 

@@ -28,7 +28,7 @@ WORDS = ("stop", "terminated", "save", "time", "diverged")  # what one says hold
 class AbandonedError(NeocogError):
     """Another process of the run has ended."""
 
-    of_all = True  # the first of the processes says it for all
+    of_all = abandoned = True  # the first of the processes says it for all
 
 
 class Ranks:
@@ -40,6 +40,7 @@ class Ranks:
         self.rank, self.world = rank, world
         self.wishes: dict[str, Callable[[], bool]] = {}
         self.heard: frozenset[str] = frozenset()
+        self.together = world > 1  # whether norms meet
         self.idle = False  # whether there is nothing for it in this step's batch
 
     @property
@@ -108,6 +109,20 @@ class Ranks:
                 f"batch_size: {batch_size} for {self.world} processes; each takes two pictures at "
                 f"least: a batch of {2 * self.world}, or fewer processes"
             )
+
+    def said(self, words: str) -> list[str]:
+        """What each process says, in order of rank."""
+        own = torch.frombuffer(bytearray(words.encode() + b"\n"), dtype=torch.uint8)
+        return bytes(self.rows(own).tolist()).decode().split("\n")[:-1]
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Nobody else takes part in what this process now sends through the network."""
+        before, self.together = self.together, False
+        try:
+            yield
+        finally:
+            self.together = before
 
     def wait(self) -> None:
         """For all to come here."""
