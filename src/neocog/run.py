@@ -35,7 +35,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
-from neocog.runfiles import data_in, json_in, predictions_in
+from neocog.runfiles import data_in, json_in, made_in, predictions_in
 from neocog.writing import sweep, written
 
 T = TypeVar("T")
@@ -177,7 +177,7 @@ class RunFolder:
     @property
     def made(self) -> dict[str, Any]:
         """How the network was made: the fields of `Made`, or {"class": ...} for a foreign one."""
-        return self._read("recipe.json", lambda p: dict(json_in(p)["network"]))
+        return self._read("recipe.json", made_in)
 
     @property
     def network_name(self) -> str:

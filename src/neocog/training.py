@@ -15,11 +15,12 @@ from torch import nn
 from neocog import choosing
 from neocog.data.dataset import Dataset
 from neocog.data.loading import load
-from neocog.data.recorded import from_record, record
+from neocog.data.recorded import check_place, from_record, record
 from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import Training, check_finite_logits, fit
 from neocog.engine.hardware import Hardware, Wanted, choose
+from neocog.engine.saved import check_saved
 from neocog.engine.schedules import epoch_count, lengthened
 from neocog.environment import environment_of, versions
 from neocog.errors import DataError, NeocogError, UsageError
@@ -155,16 +156,21 @@ def dataset_of(
     facts = folder.data
     if dataset is None and facts.get("layout"):
         place = str(from_dir or facts["from"])
+        if not from_dir:
+            check_place(place)
         dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
     elif dataset is None:
-        dataset = load(
-            facts["name"],
-            validation=facts["validation"],
-            seed=facts["seed"],
-            from_dir=from_dir or facts["from"],
-            tell=tell,
-            progress=progress,
-        )
+        try:
+            dataset = load(
+                facts["name"],
+                validation=facts["validation"],
+                seed=facts["seed"],
+                from_dir=from_dir or facts["from"],
+                tell=tell,
+                progress=progress,
+            )
+        except UsageError as error:
+            raise UsageError(f"{folder.path / 'recipe.json'}: {error}") from error
     _check_same_data(folder, dataset)
     return dataset
 
@@ -184,6 +190,7 @@ def _resumed(
         saved = Recipe.from_json(state["recipe"])
         if saved != recipe and lengthened(saved, recipe.epochs) != recipe:
             raise ValueError("it was saved with another recipe than recipe.json has now")
+        check_saved(state, training.optimizer, recipe)
         training.restore(state)
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -295,6 +302,8 @@ def _data_facts(dataset: Dataset) -> dict[str, Any]:
 
 def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
     facts, now = folder.data, _data_facts(dataset)
+    if folder.spec.classes != tuple(dataset.classes):
+        raise DataError(f"{folder.path / 'input.json'}: it names other classes than the data have")
     if (facts["fingerprint"], facts["pictures"]) != (now["fingerprint"], now["pictures"]):
         raise DataError(
             f"{folder.path}: the run began on other data: {facts['name']} with "
