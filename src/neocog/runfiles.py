@@ -16,6 +16,8 @@ def json_in(path: Path) -> dict[str, Any]:
     value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    # what can be read can be written: half a sign, as "\\ud800", cannot
+    json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
     return value
 
 

@@ -5,13 +5,14 @@ ends with a sound answer, or with an error of ours that has the path in it. Any 
 more than 1 GiB of memory, more than 5 s, a dead process, or code that was run is a failure: it is
 kept in build/endurance, and `--only NUMBER` (with the same seed and kinds) runs it again.
 
-Cases run in two processes forked from one that has imported everything; each follows from the seed
+Cases run in processes forked from one that has imported everything; each follows from the seed
 and its number alone. POSIX only.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import mmap
 import os
@@ -37,8 +38,8 @@ from tests.endurance.kinds import KINDS, Seeds, emptied, seeds
 
 from neocog.errors import NeocogError
 
-WORKERS = 2
 SECONDS, MEMORY = 5.0, 1 << 30  # of a case, at most
+MAKING = 60.0  # seconds that making a case may take, which is not counted
 FOUND = Path("build/endurance")  # where what went wrong is kept
 READ, REFUSED, FAILED, TIME, CRASH, SPACE = range(1, 7)
 WORDS = {FAILED: "other exceptions", SPACE: "over 1 GiB", TIME: "over 5 s", CRASH: "crashes"}
@@ -49,13 +50,13 @@ DISK = Path("/dev/shm")  # where each case is a folder of files: no disk need be
 class Results:
     """What came of each case, in memory that all processes see."""
 
-    def __init__(self, cases: int, minutes: float) -> None:
+    def __init__(self, cases: int, minutes: float, workers: int) -> None:
         self.until = time.monotonic() + 60 * minutes
         self.outcome = _shared(cases, np.uint8)
         self.seconds = _shared(cases, np.float32)
         self.memory = _shared(cases, np.int64)  # bytes, the most that the process had
-        self.now = _shared(WORKERS, np.int64)  # the case that each is at
-        self.since = _shared(WORKERS, np.float64)
+        self.now = _shared(workers, np.int64)  # the case that each is at
+        self.since = _shared(workers, np.float64)
 
 
 def _shared(count: int, kind: type) -> np.ndarray:
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e9, help="after which no case begins")
+    parser.add_argument("--workers", type=int, default=2, help="processes at a time (2)")
     parser.add_argument("--kind", choices=KINDS, help="this kind alone")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="this case alone, in words")
     parser.add_argument("--out", type=Path, help="a table of the counts, as Markdown")
@@ -80,6 +82,7 @@ def main() -> None:
         os.environ.pop("NEOCOG_DATA", None)
         made = seeds_by_a_child(root)
         assert made.digits.train  # loaded here, and not in each process
+        gc.freeze()  # what is there stays: each process need not look through it again
         if options.only is not None:
             again(made, kinds, options.seed, options.only, root / "case")
             return
@@ -148,9 +151,9 @@ def again(made: Seeds, kinds: list[str], seed: int, number: int, folder: Path) -
 
 
 def run(made: Seeds, kinds: list[str], options: argparse.Namespace, root: Path) -> Results:
-    results = Results(options.cases, options.minutes)
+    results = Results(options.cases, options.minutes, options.workers)
     pids: dict[int, int] = {}
-    for worker in range(WORKERS):
+    for worker in range(options.workers):
         pids[_begun(made, kinds, options, root, results, worker, worker)] = worker
     while pids:
         time.sleep(0.05)
@@ -176,7 +179,7 @@ def run(made: Seeds, kinds: list[str], options: argparse.Namespace, root: Path) 
                 results.seconds[number] = time.monotonic() - results.since[worker]
                 folder = root / f"worker-{worker}" / "case"
                 _keep(folder, kind_of(kinds, number), options.seed, number, WORDS[wrong])
-            follows = number + WORKERS
+            follows = number + options.workers
             pids[_begun(made, kinds, options, root, results, worker, follows)] = worker
     return results
 
@@ -201,11 +204,12 @@ def _begun(
         os.chdir(home)
         os.environ["NEOCOG_CACHE"] = str(home / "cache")
         found = HERE / FOUND
-        for number in range(first, options.cases, WORKERS):
+        for number in range(first, options.cases, options.workers):
             if time.monotonic() > results.until:
                 break
             kind = kind_of(kinds, number)
-            results.since[worker], results.now[worker] = time.monotonic(), number
+            results.since[worker] = time.monotonic() + MAKING
+            results.now[worker] = number
             made_case(made, kind, options.seed, number, home / "case")
             shutil.rmtree(home / "cache", ignore_errors=True)
             _forget_memory()
@@ -274,7 +278,7 @@ def _table(
         f"# Damaged and hostile inputs, {date.today()}",
         "",
         f"`python -m tests.endurance.inputs --cases {options.cases} --seed {options.seed}`, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, {WORKERS} processes, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, {options.workers} processes, "
         f"{seconds / 60:.1f} minutes. Refused: an error of ours with the path in it. Memory is all "
         "that the process has, torch included.",
         "",
