@@ -8,8 +8,9 @@
 #             make bench BENCH='--avx2' or '--minutes 60': with options of `neocog bench`
 # make fuzz   the readers of folders, lists, pictures and shards under a coverage-guided fuzzer (on
 #             Linux), a minute each; make fuzz FUZZ=600: ten minutes each
-# make endurance   200 runs killed anywhere and gone on with, in about seven minutes;
-#             make endurance KILLS=40: the short form
+# make endurance   200 runs killed anywhere and gone on with, in about seven minutes, and 100,000
+#             damaged and hostile inputs, in about a quarter of an hour;
+#             make endurance KILLS=40 CASES=3000: the short form, in less than two minutes
 #
 # Everything is installed into .venv, once: a second call costs nothing.
 
@@ -85,8 +86,10 @@ fuzz: $(VENV)/fuzz
 	done
 
 KILLS ?= 200
+CASES ?= 100000
 endurance: $(VENV)/dev
 	@PYTHONPATH=. $(BIN)/python -m tests.endurance.kills --kills $(KILLS)
+	@PYTHONPATH=. $(BIN)/python -m tests.endurance.inputs --cases $(CASES)
 
 clean:
 	rm -rf $(VENV) build/fuzz .mypy_cache .ruff_cache .pytest_cache

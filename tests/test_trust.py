@@ -196,8 +196,9 @@ def test_a_number_in_a_run_folder_does_not_fill_the_memory(
 
 
 def test_an_epoch_is_of_numbers() -> None:
-    sound = {"epoch": 0, "lr": 0.1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": None,
-             "val_accuracy": None, "seconds": 1.0, "images_per_second": 1.0, "best": True}  # fmt: skip
+    numbers = dict.fromkeys(("lr", "train_loss", "train_accuracy", "images_per_second"), 1.0)
+    sound = {**numbers, "epoch": 0, "val_loss": None, "val_accuracy": 0.5, "seconds": 1.0}
+    sound["best"] = True
     assert Epoch.from_json(sound).to_json() == sound
     for name in sound:
         for value in ("1", [], float("nan"), 1e301, -1 if name == "seconds" else {}):
@@ -432,9 +433,11 @@ def test_a_redirect_from_tls_to_none_is_not_followed(
         if shutil.which("curl"):
             monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "cert.pem"))
             monkeypatch.setattr(opening, "FETCH", (*opening.FETCH[4:], "--noproxy", "*"))
-            with pytest.raises(DataError, match=r"exit code 1\)"):  # protocol not allowed
-                with opening.reading(f"https://localhost:{port}/x.tar") as stream:
-                    stream.read()
+            with (
+                pytest.raises(DataError, match=r"exit code 1\)"),  # a protocol that is not allowed
+                opening.reading(f"https://localhost:{port}/x.tar") as stream,
+            ):
+                stream.read()
 
 
 def test_a_download_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

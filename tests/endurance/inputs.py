@@ -278,9 +278,9 @@ def _table(
         f"# Damaged and hostile inputs, {date.today()}",
         "",
         f"`python -m tests.endurance.inputs --cases {options.cases} --seed {options.seed}`, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, {options.workers} processes, "
-        f"{seconds / 60:.1f} minutes. Refused: an error of ours with the path in it. Memory is all "
-        "that the process has, torch included.",
+        f"Python {platform.python_version()}, torch {torch.__version__}, {options.workers} "
+        f"processes, {seconds / 60:.1f} minutes. Refused: an error of ours with the path in it. "
+        "Memory is all that the process has, torch included.",
         "",
         "| " + " | ".join(heads) + " |",
         "| --- |" + " --- |" * (len(heads) - 1),
