@@ -29,7 +29,7 @@ from tests.data.shelf import PNG
 from tests.folders import flat_folder
 
 from neocog import api, checkpoints, unpacked
-from neocog.data import members, opening, pictures
+from neocog.data import members, opening, pictures, reading
 from neocog.data.catalogue import SOURCES
 from neocog.data.download import Downloader, UnobtainableError
 from neocog.data.spec import InputSpec
@@ -292,6 +292,13 @@ def test_a_packed_shard_that_unfolds_too_far_is_refused(kind: str) -> None:
     said = "a name of" if kind == "name" else "bytes unpacked from"
     with pytest.raises(DataError, match=rf"^x\.tar: .*{said}"):
         list(members.samples(io.BytesIO(stream.getvalue()), "x.tar", seeks=False))
+
+
+def test_an_official_archive_that_unfolds_too_far_is_refused(tmp_path: Path) -> None:
+    content = tar(entry("a/1.png", bytes(1 << 26)), entry("d/b", b"x"))
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(content, 1))
+    with pytest.raises(DataError, match=r"x\.tar\.gz: found more than [\d,]+ bytes unpacked"):
+        list(reading.read_members(tmp_path / "x.tar.gz", ["d/b"]))
 
 
 def test_a_sparse_member_of_a_shard_is_no_picture() -> None:

@@ -20,6 +20,7 @@ LARGEST_FILE = 256 * MIB  # the largest official file, CIFAR-100's training batc
 LARGEST_LIST = 1024 * MIB
 LONGEST_NAME = MIB  # bytes of what an archive says of one file
 RATIO, SLACK = 100, 32 * MIB  # what may be unpacked: bytes for each that is read, and beside them
+GZIP_RATIO = 20  # the same of official archives, which get hardly smaller
 LARGEST_ARCHIVE = 512 * MIB  # unpacked; the official ones have about 180 MiB
 MOST_MEMBERS = 10_000
 
@@ -80,16 +81,22 @@ def read_whole(path: Path, largest: int = LARGEST_FILE) -> bytes:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to give more than `limit` bytes: what a gzip bomb runs into."""
+    """A stream that refuses to give more than `limit` bytes, or more than GZIP_RATIO times what
+    it takes: what a gzip bomb runs into.
+    """
 
     def __init__(self, stream: IO[bytes], limit: int, where: Path) -> None:
         self.stream, self.left, self.limit, self.where = stream, limit, limit, where
+        given: Any = stream
+        self.packed = given.fileobj if isinstance(given, gzip.GzipFile) else None
 
     def read(self, size: int = -1) -> bytes:
         chunk = self.stream.read(min(size, self.left + 1) if size >= 0 else self.left + 1)
         self.left -= len(chunk)
-        if self.left < 0:
-            raise damaged(self.where, f"more than {self.limit:,} bytes unpacked", "less")
+        given = self.limit - self.left
+        most = SLACK + GZIP_RATIO * self.packed.tell() if self.packed else self.limit
+        if given > min(self.limit, most):
+            raise damaged(self.where, f"more than {given - 1:,} bytes unpacked", "less")
         return chunk
 
 
