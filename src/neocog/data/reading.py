@@ -87,8 +87,7 @@ class _Bounded(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes], limit: int, where: Path) -> None:
         self.stream, self.left, self.limit, self.where = stream, limit, limit, where
-        given: Any = stream
-        self.packed = given.fileobj if isinstance(given, gzip.GzipFile) else None
+        self.packed: Any = getattr(stream, "fileobj", None)  # what a GzipFile reads from
 
     def read(self, size: int = -1) -> bytes:
         chunk = self.stream.read(min(size, self.left + 1) if size >= 0 else self.left + 1)
