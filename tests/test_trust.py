@@ -155,9 +155,9 @@ def test_scores_with_objects_or_a_bomb_in_them_are_refused(
     if value == "object":
         np.savez(run / "test.npz", logits=np.array([Evil()], dtype=object), labels=labels)
     elif value == "bomb":
-        np.savez_compressed(
-            run / "test.npz", logits=np.zeros((10**6, 2), np.float32), labels=labels
-        )
+        many = np.zeros(10**6, np.int64)  # what would be read if it were not compressed
+        logits = np.zeros((10**6, 2), np.float32)
+        np.savez_compressed(run / "test.npz", logits=logits, labels=many)
     elif value == "pickle":
         (run / "test.npz").write_bytes(pickle.dumps(Evil()))
     else:

@@ -133,11 +133,7 @@ def _deep(depth: int, here: Any, chance: random.Random) -> Any:
 
 def as_json(value: Any, chance: random.Random) -> bytes:
     """A value as JSON, now and then as no program would write it."""
-    indent = chance.choice((None, 2))
-    try:
-        text = json.dumps(value, indent=indent)
-    except RecursionError:  # made deep twice over
-        text = "[" * 5000
+    text = _dumped(value, chance.choice((None, 2)))
     kind = chance.randrange(12)
     if kind == 0:
         places = [i for i, letter in enumerate(text) if letter in ":[,"]
@@ -145,8 +141,15 @@ def as_json(value: Any, chance: random.Random) -> bytes:
         text = text[:at] + chance.choice(TOKENS) + text[at:]
     elif kind == 1 and isinstance(value, dict) and value:  # a key twice
         key = chance.choice(list(value))
-        again = json.dumps(odd_value(chance, here=value[key]))
+        again = _dumped(odd_value(chance, here=value[key]))
         text = text.rstrip()[:-1] + f",{json.dumps(key)}:{again}}}"
     elif kind == 2:
         return text.encode(chance.choice(("utf-16", "utf-8-sig", "utf-32", "latin-1")), "replace")
     return text.encode("utf-8", "surrogatepass")
+
+
+def _dumped(value: Any, indent: int | None = None) -> str:
+    try:
+        return json.dumps(value, indent=indent)
+    except RecursionError:  # made deep twice over
+        return "[" * 5000
