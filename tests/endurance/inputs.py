@@ -2,8 +2,9 @@
 
 A case is a sound input made unsound, by bytes or in its structure, and read as neocog reads it. It
 ends with a sound answer, or with an error of ours that has the path in it. Any other exception,
-more than 1 GiB of memory, more than 5 s, a dead process, or code that was run is a failure: it is
-kept in build/endurance, and `--only NUMBER` (with the same seed and kinds) runs it again.
+more than 1 GiB of memory, more than 5 s of the processor or a minute in all, a dead process, or
+code that was run is a failure: it is kept in build/endurance, and `--only NUMBER` (with the same
+seed and kinds) runs it again.
 
 Cases run in processes forked from one that has imported everything; each follows from the seed
 and its number alone. POSIX only.
@@ -38,7 +39,8 @@ from tests.endurance.kinds import KINDS, Seeds, emptied, seeds
 
 from neocog.errors import NeocogError
 
-SECONDS, MEMORY = 5.0, 1 << 30  # of a case, at most
+SECONDS, MEMORY = 5.0, 1 << 30  # of the processor, and bytes: of a case, at most
+WAITING = 60.0  # seconds in all, the more where others compute here too
 MAKING = 60.0  # seconds that making a case may take, which is not counted
 FOUND = Path("build/endurance")  # where what went wrong is kept
 READ, REFUSED, FAILED, TIME, CRASH, SPACE = range(1, 7)
@@ -57,6 +59,7 @@ class Results:
         self.memory = _shared(cases, np.int64)  # bytes, the most that the process had
         self.now = _shared(workers, np.int64)  # the case that each is at
         self.since = _shared(workers, np.float64)
+        self.used = _shared(workers, np.float64)  # seconds of the processor before it
 
 
 def _shared(count: int, kind: type) -> np.ndarray:
@@ -164,7 +167,7 @@ def run(made: Seeds, kinds: list[str], options: argparse.Namespace, root: Path) 
                 del pids[pid]
             elif done:
                 wrong = CRASH
-            elif number >= 0 and time.monotonic() - results.since[worker] > SECONDS:
+            elif number >= 0 and _too_long(results, worker, pid):
                 wrong = TIME
             elif _memory_of(pid) > 2 * MEMORY:
                 wrong = SPACE
@@ -213,13 +216,16 @@ def _begun(
             made_case(made, kind, options.seed, number, home / "case")
             shutil.rmtree(home / "cache", ignore_errors=True)
             _forget_memory()
+            results.used[worker] = time.process_time()
             results.since[worker] = time.monotonic()
             outcome, said = FAILED, ""
             try:
                 outcome = READ if read_case(made, kind, home / "case") else REFUSED
             except BaseException:
                 said = traceback.format_exc()
-            results.seconds[number] = time.monotonic() - results.since[worker]
+            results.seconds[number] = time.process_time() - results.used[worker]
+            if results.seconds[number] > SECONDS and outcome <= REFUSED:
+                outcome, said = TIME, f"{results.seconds[number]:.1f} s"
             results.memory[number] = _most_memory()
             results.now[worker] = -1
             if outcome <= REFUSED and results.memory[number] > MEMORY:
@@ -233,6 +239,18 @@ def _begun(
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)
+
+
+def _too_long(results: Results, worker: int, pid: int) -> bool:
+    waited = time.monotonic() - results.since[worker]
+    if waited <= SECONDS or sys.platform != "linux":
+        return bool(waited > SECONDS)
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return False
+    used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return bool(used - results.used[worker] > SECONDS or waited > WAITING)
 
 
 def _keep(folder: Path, kind: str, seed: int, number: int, said: str, found: Path = FOUND) -> None:
@@ -280,7 +298,7 @@ def _table(
         f"`python -m tests.endurance.inputs --cases {options.cases} --seed {options.seed}`, "
         f"Python {platform.python_version()}, torch {torch.__version__}, {options.workers} "
         f"processes, {seconds / 60:.1f} minutes. Refused: an error of ours with the path in it. "
-        "Memory is all that the process has, torch included.",
+        "Seconds are of the processor; memory is all that the process has, torch included.",
         "",
         "| " + " | ".join(heads) + " |",
         "| --- |" + " --- |" * (len(heads) - 1),
