@@ -150,6 +150,8 @@ def as_json(value: Any, chance: random.Random) -> bytes:
 
 def _dumped(value: Any, indent: int | None = None) -> str:
     try:
-        return json.dumps(value, indent=indent)
+        text = json.dumps(value)
+        # what is deep would grow by its square
+        return json.dumps(value, indent=indent) if indent and len(text) < 5000 else text
     except RecursionError:  # made deep twice over
         return "[" * 5000
