@@ -8,9 +8,10 @@
 #             make bench BENCH='--avx2' or '--minutes 60': with options of `neocog bench`
 # make fuzz   the readers of folders, lists, pictures and shards under a coverage-guided fuzzer (on
 #             Linux), a minute each; make fuzz FUZZ=600: ten minutes each
-# make endurance   200 runs killed anywhere and gone on with, in about seven minutes; then 120 cases
-#             of damaged files, full disks, signals, and every recipe stopped; then 30 runs of several
-#             processes, one of which is killed; make endurance KILLS=40 CASES=10 RANKS=4: short
+# make endurance   200 runs killed anywhere and gone on with, in about seven minutes; 120 cases of
+#             damaged files, full disks, signals, and every recipe stopped; 30 runs of several
+#             processes, one of which is killed; 100,000 damaged and hostile inputs, in a quarter of
+#             an hour; make endurance KILLS=40 CASES=10 RANKS=4 INPUTS=3000: the short form
 #
 # Everything is installed into .venv, once: a second call costs nothing.
 
@@ -88,10 +89,12 @@ fuzz: $(VENV)/fuzz
 KILLS ?= 200
 CASES ?= 120
 RANKS ?= 30
+INPUTS ?= 100000
 endurance: $(VENV)/dev
 	@PYTHONPATH=. $(BIN)/python -m tests.endurance.kills --kills $(KILLS)
 	@PYTHONPATH=. $(BIN)/python -m tests.endurance.damage --cases $(CASES)
 	@PYTHONPATH=. $(BIN)/python -m tests.endurance.ranks --cases $(RANKS)
+	@PYTHONPATH=. $(BIN)/python -m tests.endurance.inputs --cases $(INPUTS)
 
 clean:
 	rm -rf $(VENV) build/fuzz .mypy_cache .ruff_cache .pytest_cache

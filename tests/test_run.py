@@ -172,16 +172,21 @@ def test_a_damaged_checkpoint_is_named(run: Path, content: bytes) -> None:
         RunFolder.open(run).state()
 
 
-def test_a_checkpoint_with_code_in_it_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_with_code_in_it_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
 
     class Evil:
         def __reduce__(self) -> object:
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
+    monkeypatch.setattr(checkpoints, "_check_plain", lambda state: None)
     with (run / "last.pt").open("wb") as file:
         checkpoints.write({"network": Evil()}, file)
-    with pytest.raises(NeocogError, match=r"last\.pt: damaged, or not written by neocog"):
+    with pytest.raises(
+        NeocogError, match=r"last\.pt: a pickle with a call of '(posix|nt)\.system'"
+    ):
         RunFolder.open(run).state()
     assert not (tmp_path / "ran").exists()
 

@@ -89,6 +89,7 @@ def dataset_for(
                     seed=recipe.seed,
                     skip=skipped,
                     cache_size=cache_size,
+                    allowed=from_dir,
                     tell=tell,
                 )
                 for line in about_listing(made):

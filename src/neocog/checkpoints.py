@@ -16,14 +16,19 @@ import torch
 from torch import Tensor
 
 from neocog.errors import NeocogError
+from neocog.unpacked import check_pickle
 
 MARK = b"\nneocog sha256 "
 SEAL = len(MARK) + 64 + 1  # bytes: the mark, the digest in hexadecimal, a line end
 AT_ONCE = 1 << 20  # bytes
+PLAIN = {bool, int, float, complex, str, type(None), torch.dtype, torch.device, torch.Size}
 
 
 def write(state: dict[str, Any], file: IO[bytes]) -> None:
-    """A state of tensors and plain values, sealed."""
+    """A state of tensors and plain values, sealed. Raises `NeocogError` for any other: reading
+    would refuse it.
+    """
+    _check_plain(state)
     sealed = _Sealed(file)
     torch.save(state, cast(IO[bytes], sealed))  # it asks for no more than these two
     file.write(MARK + sealed.digest.hexdigest().encode() + b"\n")
@@ -34,7 +39,8 @@ def read(path: Path) -> dict[str, Any]:
     was written; nothing of it is executed.
     """
     with path.open("rb") as file:
-        rest = path.stat().st_size - SEAL
+        size = path.stat().st_size
+        rest = size - SEAL
         digest = hashlib.sha256()
         while rest > 0 and (chunk := file.read(min(rest, AT_ONCE))):
             digest.update(chunk)
@@ -44,7 +50,11 @@ def read(path: Path) -> dict[str, Any]:
             raise ValueError("it has no seal: it is cut off, or was never written whole")
         if seal != MARK + digest.hexdigest().encode() + b"\n":
             raise ValueError("its content is not what was written: it does not fit its seal")
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
+    check_pickle(path, size)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if type(state) is not dict:
+        raise ValueError("it is no state of a run")
+    return state
 
 
 def newest(
@@ -81,6 +91,21 @@ def copied(state: Any) -> Any:
     if isinstance(state, list | tuple):
         return type(state)(copied(value) for value in state)
     return state
+
+
+def _check_plain(state: Any) -> None:
+    if isinstance(state, dict):
+        for key, value in state.items():
+            _check_plain(key)
+            _check_plain(value)
+    elif isinstance(state, list | tuple | set):
+        for value in state:
+            _check_plain(value)
+    elif type(state) not in PLAIN and not isinstance(state, Tensor):
+        raise NeocogError(
+            f"a {type(state).__name__} is in what the network or its optimizer would save; a "
+            "checkpoint holds tensors, numbers and texts, so that reading it runs nothing"
+        )
 
 
 class _Sealed:

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST = 1e300  # of any number of an epoch: sums of them stay numbers
+
 
 @dataclass(frozen=True)
 class Step:
@@ -61,7 +63,21 @@ class Epoch:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Epoch:
-        return cls(**values)
+        """What `to_json` gave. Raises `ValueError` or `TypeError` for anything else."""
+        made = cls(**values)
+        numbers = [made.lr, made.train_loss, made.train_accuracy, made.seconds]
+        numbers += [made.images_per_second]
+        numbers += [value for value in (made.val_loss, made.val_accuracy) if value is not None]
+        sound = (
+            type(made.epoch) is int
+            and made.epoch >= 0
+            and type(made.best) is bool
+            and all(type(n) in (int, float) and abs(n) < MOST for n in numbers)
+            and min(made.seconds, made.images_per_second) >= 0
+        )
+        if not sound:
+            raise ValueError("an epoch with values that are none of an epoch's")
+        return made
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,7 +177,7 @@ class RunFolder:
     @property
     def made(self) -> dict[str, Any]:
         """How the network was made: the fields of `Made`, or {"class": ...} for a foreign one."""
-        return self._read("recipe.json", lambda p: dict(runfiles.json_in(p)["network"]))
+        return self._read("recipe.json", runfiles.made_in)
 
     @property
     def network_name(self) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from neocog.data.dataset import Dataset
 from neocog.data.loading import load
-from neocog.data.recorded import from_record
-from neocog.errors import DataError
+from neocog.data.recorded import check_place, from_record
+from neocog.errors import DataError, UsageError
 from neocog.run import RunFolder
 
 
@@ -29,16 +29,21 @@ def dataset_of(
     facts = folder.data
     if dataset is None and facts.get("layout"):
         place = str(from_dir or facts["from"])
+        if not from_dir:
+            check_place(place)
         dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
     elif dataset is None:
-        dataset = load(
-            facts["name"],
-            validation=facts["validation"],
-            seed=facts["seed"],
-            from_dir=from_dir or facts["from"],
-            tell=tell,
-            progress=progress,
-        )
+        try:
+            dataset = load(
+                facts["name"],
+                validation=facts["validation"],
+                seed=facts["seed"],
+                from_dir=from_dir or facts["from"],
+                tell=tell,
+                progress=progress,
+            )
+        except UsageError as error:
+            raise UsageError(f"{folder.path / 'recipe.json'}: {error}") from error
     check_same_data(folder, dataset)
     return dataset
 
@@ -63,6 +68,8 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
 
 def check_same_data(folder: RunFolder, dataset: Dataset) -> None:
     facts, now = folder.data, data_facts(dataset)
+    if folder.spec.classes != tuple(dataset.classes):
+        raise DataError(f"{folder.path / 'input.json'}: it names other classes than the data have")
     if (facts["fingerprint"], facts["pictures"]) != (now["fingerprint"], now["pictures"]):
         raise DataError(
             f"{folder.path}: the run began on other data: {facts['name']} with "

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from neocog.records import Epoch, Predictions
+from neocog.unpacked import entries
 
 SEAL = "sha256"  # of weights and what is said of them, in the metadata of their file
 
@@ -22,19 +23,34 @@ def json_in(path: Path) -> dict[str, Any]:
     value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    # what can be read can be written: half a sign, as "\\ud800", cannot
+    json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
     return value
 
 
 def data_in(path: Path) -> dict[str, Any]:
     value = dict(json_in(path)["data"])
     counts = value["pictures"]
+    counted = [counts[key] for key in ("train", "validation", "test")]
     sound = (
         isinstance(value["name"], str)
-        and isinstance(value["seed"], int)
-        and isinstance(value["validation"], int | float)
+        and type(value["seed"]) is int
+        and type(value["validation"]) in (int, float)
         and isinstance(value["from"], str | None)
-        and all(isinstance(counts[key], int) for key in ("train", "validation", "test"))
+        and isinstance(value["fingerprint"], str)
+        and all(type(count) is int and 0 <= count < 2**53 for count in counted)
     )
+    if value.get("layout"):  # of pictures in files
+        classes = value["classes"]
+        sound = (
+            sound
+            and isinstance(value["layout"], str)
+            and isinstance(value["from"], str)
+            and type(value["mirrors"]) is bool
+            and isinstance(classes, list)
+            and all(isinstance(name, str) for name in classes)
+            and len(set(classes)) == len(classes)
+        )
     if not sound:
         raise ValueError("what it says of the data set is not of the right kind")
     return value
@@ -70,7 +86,23 @@ def _digest(weights: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
     return seen.hexdigest()
 
 
+def made_in(path: Path) -> dict[str, Any]:
+    """How a network was made: checked, since a large number in it would take as much memory."""
+    made = dict(json_in(path)["network"])
+    if isinstance(made.get("class"), str):
+        return made
+    try:
+        spec = json_in(path.with_name("input.json"))
+        wanted = len(spec["classes"]), spec["channels"]
+    except Exception as error:
+        raise ValueError(f"the input.json beside it cannot be read: {error}") from error
+    if not isinstance(made["name"], str) or (made["num_classes"], made["in_channels"]) != wanted:
+        raise ValueError("its network has other classes or channels than input.json")
+    return made
+
+
 def predictions_in(path: Path) -> Predictions:
+    entries(path, path.stat().st_size)
     with np.load(path, allow_pickle=False) as arrays:
         logits, labels = arrays["logits"], arrays["labels"]
     sound = (
@@ -81,5 +113,5 @@ def predictions_in(path: Path) -> Predictions:
         and bool(((labels >= 0) & (labels < logits.shape[1])).all())
     )
     if not sound:
-        raise ValueError
+        raise ValueError("no logits and labels")
     return Predictions(logits=logits, labels=labels)

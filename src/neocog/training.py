@@ -23,6 +23,7 @@ from neocog.engine.fit import fit
 from neocog.engine.hardware import Hardware, Wanted, choose
 from neocog.engine.health import check_logits, check_state
 from neocog.engine.ranks import ALONE, Ranks
+from neocog.engine.saved import check_saved
 from neocog.engine.schedules import epoch_count, lengthened
 from neocog.engine.state import Training
 from neocog.environment import environment_of, versions
@@ -185,6 +186,7 @@ def _resumed(
         saved = Recipe.from_json(state["recipe"])
         if saved != recipe and lengthened(saved, recipe.epochs) != recipe:
             raise ValueError("it was saved with another recipe than recipe.json has now")
+        check_saved(state, training.optimizer, recipe)
         training.restore(state, ranks)
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -163,15 +163,20 @@ def _compared(folder: RunFolder, again: RunFolder) -> list[Check]:
             min(len(then), len(now)),
         )
         checks = [Check("history", OTHER, f"from epoch {place + 1} on")]
-    weights = [
-        safetensors.numpy.load_file(each.path / "best.safetensors") for each in (folder, again)
-    ]
-    checks.append(_of_weights(*weights))
+    checks.append(_of_weights(*(_weights(each) for each in (folder, again))))
     for name in ("validation", "test"):
         said, says = folder.predictions(name), again.predictions(name)
         if said is not None and says is not None:
             checks.append(_of_logits(name, said, says))
     return checks
+
+
+def _weights(folder: RunFolder) -> dict[str, np.ndarray]:
+    path = folder.path / "best.safetensors"
+    try:
+        return safetensors.numpy.load_file(path)
+    except Exception as error:  # it raises kinds of its own
+        raise NeocogError(f"{path}: cannot be read: {error}") from error
 
 
 def _plain(epoch: Epoch) -> dict[str, Any]:

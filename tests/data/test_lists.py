@@ -412,10 +412,36 @@ def test_a_file_twice(root: Path) -> None:
 def test_whole_paths_and_paths_beside(root: Path, tmp_path: Path) -> None:
     other = put(tmp_path / "else", "9.png")
     text = CSV.replace("a/1.png", str(root / "a/1.png")).replace("4.png", "../else/9.png")
-    found = listed(write(root, "x.csv", text))
+    found = listed(write(root, "x.csv", text), allowed=other)
     assert labelled(found)["all"][str(root / "a/1.png")] == "cat"
     assert all((found.root / path).is_file() for path in found.splits["all"].paths)
-    assert other.is_dir()
+
+
+@pytest.mark.parametrize("way", ["../else/9.png", "whole", "out/9.png", "a/../../else/9.png", "9"])
+def test_paths_in_lists_do_not_leave_the_root_unless_allowed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    other = put(tmp_path / "else", "9.png")
+    (root / "out").symlink_to(other)
+    (root / "9").symlink_to(other / "9.png")
+    named = str(other / "9.png") if way == "whole" else way
+    path = write(root, "x.csv", CSV + f"{named},cat\n")
+    with pytest.raises(DataError, match=r"x\.csv, line 6: .* leads out of .*--from"):
+        listed(path)
+    assert len(listed(path, allowed=other)) == 5
+    monkeypatch.setenv("NEOCOG_DATA", str(tmp_path))
+    assert len(listed(path)) == 5
+    write(root, "train.csv", path.read_text(encoding="utf-8"))
+    monkeypatch.delenv("NEOCOG_DATA")
+    with pytest.raises(DataError, match=r"train\.csv, line 6: .* leads out of"):
+        listed(root)
+
+
+def test_links_in_the_root_to_what_is_in_it_are_followed(root: Path) -> None:
+    (root / "other").symlink_to(root / "a")
+    (root / "back").mkdir()
+    path = write(root, "x.csv", CSV + "other/1.png,cat\nback/../4.png,cat\n")
+    assert len(listed(path)) == 5
 
 
 def test_letters_composed_in_another_way(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,12 @@ def test_a_package_with_other_content_is_refused(tmp_path, tiny, other, tool, mo
 def test_apt_makes_lists_of_its_own_where_there_are_none(tmp_path, tiny, tool, monkeypatch):
     tiny.write(tmp_path / "deb", suffix=".gz")
     package = Package("apt", "dataset-tiny", "usr/share/datasets/tiny", 10)
+    with tarfile.open(tmp_path / "deb.tar", "w") as tar:
+        tar.add(tmp_path / "deb", f"./{package.inside}")
+        for name, to in (("./usr/out", "/"), (f"./{package.inside}/../../../../up", tmp_path)):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, str(to)
+            tar.addfile(link)
     inject(monkeypatch, tiny, packages=(package,))
     log = tmp_path / "apt.log"
     tool(
@@ -88,7 +95,7 @@ def test_apt_makes_lists_of_its_own_where_there_are_none(tmp_path, tiny, tool, m
         "*Dir::State=*download*) echo deb > dataset-tiny_1_all.deb ;;\n"
         "*) echo 'E: Unable to locate package' >&2; exit 100 ;;\nesac",
     )
-    tool("dpkg-deb", f'd="$3/{package.inside}"; mkdir -p "$d"; cp {tmp_path}/deb/* "$d"')
+    tool("dpkg-deb", f'test "$1" = --fsys-tarfile && cat {tmp_path}/deb.tar')
     loaded = load("tiny")
     assert holds(loaded, tiny)
     assert loaded.origin == "the apt package dataset-tiny"

@@ -255,9 +255,10 @@ def ends_early(ranks: Ranks) -> Any:
 
 def test_what_goes_wrong_in_one_ends_all() -> None:
     diverged = together(2, with_noise, 1e3)
-    for text in diverged:
-        assert str(text).startswith("DivergedError: "), diverged
-        assert "It began on the way forward, in conv" in text
+    assert all(str(text).startswith("DivergedError: ") for text in diverged), diverged
+    first, second = (text.split("diverged. ")[1] for text in diverged)
+    assert first == second  # both name the layer that one of them has found
+    assert "conv" in first or "head" in first
     no_numbers = together(2, with_noise, 1e30)
     assert no_numbers[0] == no_numbers[1]
     assert str(no_numbers[0]).startswith("DataError: step 1 of epoch 1: the pictures hold values")

@@ -68,6 +68,13 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "seconds": round(sum(e.seconds for e in history), 3),
         "images_per_second": round(pictures / max(training, 1e-9), 1),
         "views": folder.recipe.views,
-        "test": None if test is None else scores(test),
-        "validation": None if validation is None else scores(validation),
+        "test": _scores(folder, "test", test),
+        "validation": _scores(folder, "validation", validation),
     }
+
+
+def _scores(folder: RunFolder, split: str, said: Predictions | None) -> dict[str, Any] | None:
+    try:
+        return None if said is None else scores(said)
+    except NeocogError as error:
+        raise NeocogError(f"{folder.path / split}.npz: {error}") from error

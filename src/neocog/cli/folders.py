@@ -53,7 +53,8 @@ def write_manifest(options: argparse.Namespace) -> None:
     for name, text in files.items():
         what = "class names" if name == "classes.txt" else "pictures"
         print(f"{out / name}: {len(text.splitlines()):,} {what}")
-    print(f"next        {program()} train NETWORK {shlex.quote(str(out))}")
+    from_root = f"--from {shlex.quote(str(root))}"  # its paths lead out of its own folder
+    print(f"next        {program()} train NETWORK {shlex.quote(str(out))} {from_root}")
 
 
 def write_split(options: argparse.Namespace) -> None:

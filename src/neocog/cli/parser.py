@@ -259,5 +259,5 @@ def _from(command: argparse.ArgumentParser) -> None:
         "--from",
         dest="from_dir",
         metavar="DIR",
-        help="a folder that has the data set's official files (or set NEOCOG_DATA)",
+        help="a folder of the data set's official files, or to which a list leads (or NEOCOG_DATA)",
     )

@@ -32,6 +32,7 @@ READ_SECONDS = 60.0  # for the next bytes to arrive: slow is allowed, silent is 
 STALE_SECONDS = 2 * READ_SECONDS  # a part that has not grown for so long has lost its process
 MOST_BREAKS = 5  # broken connections from which one file is resumed
 CHUNK = 1 << 18
+LARGEST = 1 << 28  # bytes; the largest official file has 170 million
 
 
 class UnobtainableError(DataError):
@@ -85,6 +86,15 @@ class _SecureHandler(urllib.request.HTTPSHandler):
         return self.do_open(_Secure, req, context=ssl.create_default_context())
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if req.type == "https" and urlsplit(newurl).scheme != "https":
+            raise urllib.error.HTTPError(newurl, code, "to where there is no TLS", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 class Downloader:
     """Fetches files into the private folder `into`; unfinished parts live in `parts`.
 
@@ -95,7 +105,7 @@ class Downloader:
         self.into, self.parts, self.tell, self.progress = into, parts, tell, progress
         self.dead: dict[str, str] = {}
         self.done: list[str] = []
-        self._open = urllib.request.build_opener(_PlainHandler, _SecureHandler).open
+        self._open = urllib.request.build_opener(_PlainHandler, _SecureHandler, _Redirects).open
 
     def fetch(self, name: str, sha256: str, bases: Sequence[str]) -> str:
         """Fetch one file from the first address that has it; returns the host.
@@ -205,6 +215,8 @@ class Downloader:
             while chunk := response.read1(CHUNK):
                 write(chunk)
                 done += len(chunk)
+                if done > LARGEST:
+                    raise UnobtainableError(f"{url}: more than {LARGEST:,} bytes, which it has not")
                 self.progress(label, done, total)
         return total is None or done == total
 

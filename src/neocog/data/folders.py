@@ -14,8 +14,8 @@ from neocog.errors import DataError
 BETWEEN = "images"  # a folder that some sets put between a split, or a class, and its pictures
 
 
-def of_folder(root: Path) -> Listing:
-    """The listing of a folder; see `listing.listed`."""
+def of_folder(root: Path, *, also: Sequence[Path] = ()) -> Listing:
+    """The listing of a folder; see `listing.listed`. Lists in it may lead into `also`."""
     tree = Tree(root)
     base = _base(tree)
     depth = len(base)
@@ -27,7 +27,7 @@ def of_folder(root: Path) -> Listing:
     classes = _names(inside, depth + 1, 1) if folders else names
     if named and (len(classes) < 2 or ("train" in named and not folders)):
         layout = "lists" if "train" in named else "list"
-        return rows.of_lists(root, rows.one_each(named), layout, tree)
+        return rows.of_lists(root, rows.one_each(named), layout, tree, also=also)
     if not tree.pictures:
         raise DataError(
             f"{root}: no pictures in it. Expected {root / 'CLASS' / 'picture.jpg'}, or "

@@ -25,6 +25,7 @@ from neocog.data.reading import LARGEST_FILE, damaged, open_content, read_up_to,
 
 IDX_IMAGES, IDX_LABELS = 0x00000803, 0x00000801
 CIFAR_PIXELS = 3 * 32 * 32
+MOST_LABELS = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +75,9 @@ def _read_idx(path: Path, magic: int, num_dims: int) -> tuple[tuple[int, ...], b
         header = bytes(read_up_to(stream, 4 + 4 * num_dims))
         shape = _idx_shape(header, path, magic, num_dims)
         size = int(np.prod(shape, dtype=object))
-        if not 0 < size <= LARGEST_FILE:
-            raise damaged(path, f"a header for {_times(shape)} values", "at least one, under 2^30")
+        most = LARGEST_FILE if magic == IDX_IMAGES else MOST_LABELS
+        if not 0 < size <= most:
+            raise damaged(path, f"a header for {_times(shape)} values", f"1 to {most:,}")
         data = read_up_to(stream, size + 1)
     if len(data) != size:
         found = "more bytes" if len(data) > size else f"only {len(data):,} bytes"

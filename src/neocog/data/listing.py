@@ -6,6 +6,7 @@ absolute where a list says so.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +19,18 @@ from neocog.errors import DataError
 __all__ = ["SHOWN", "Files", "Ignored", "Listing", "listed"]
 
 
-def listed(place: str | Path, tell: Callable[[str], None] | None = None) -> Listing:
+def listed(
+    place: str | Path,
+    tell: Callable[[str], None] | None = None,
+    *,
+    allowed: str | Path | None = None,
+) -> Listing:
     """The pictures of a folder, of a list (.csv, .tsv, .txt, .jsonl) of them, or of shards: see
     `shards.of_place`.
 
-    Raises `DataError` where there is nothing to learn from, saying what was looked for.
+    The paths of a list lead nowhere but into the folder named, or the list's own; and into
+    `allowed` and NEOCOG_DATA. Raises `DataError` where there is nothing to learn from, saying what
+    was looked for.
     """
     say = tell or _nobody
     if shards.names_shards(str(place)):
@@ -30,10 +38,10 @@ def listed(place: str | Path, tell: Callable[[str], None] | None = None) -> List
     path = users_path(place, "the folder of pictures")
     try:
         if path.is_dir():
-            return _of_folder(path, say)
+            return _of_folder(path, say, _also(allowed))
         is_file = path.is_file()
         if is_file and path.suffix.lower() in lists.SUFFIXES:
-            return rows.of_lists(path.parent, {"all": path}, "list")
+            return rows.of_lists(path.parent, {"all": path}, "list", also=_also(allowed))
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     if is_file:
@@ -44,12 +52,17 @@ def listed(place: str | Path, tell: Callable[[str], None] | None = None) -> List
     raise DataError(f"{path}: there is no such folder, and no such list")
 
 
-def _of_folder(path: Path, tell: Callable[[str], None]) -> Listing:
+def _also(allowed: str | Path | None) -> list[Path]:
+    named = {"--from": allowed, "NEOCOG_DATA": os.environ.get("NEOCOG_DATA")}
+    return [users_path(folder, by) for by, folder in named.items() if folder]
+
+
+def _of_folder(path: Path, tell: Callable[[str], None], also: list[Path]) -> Listing:
     """Archives are what is meant where there is nothing else to learn from."""
     if (path / shardindex.NAME).is_file():
         return _of_shards(str(path), tell)
     try:
-        return folders.of_folder(path)
+        return folders.of_folder(path, also=also)
     except DataError:
         if not shards.has_shards(path):
             raise

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neocog.data.reading import read_whole
+from neocog.data.reading import LARGEST_LIST, read_whole
 from neocog.data.tree import is_text
 from neocog.errors import DataError
 
@@ -83,7 +83,7 @@ def read(path: Path) -> list[Row]:
 
 def text_of(path: Path) -> str:
     """The text of a file: UTF-8 or UTF-16 with a byte-order mark, UTF-8, or else GB 18030."""
-    content = read_whole(path)
+    content = read_whole(path, LARGEST_LIST)
     marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     marked = [name for mark, name in marks.items() if content.startswith(mark)]
     for encoding in marked or ("utf-8", "gb18030"):

@@ -75,9 +75,12 @@ def load_folder(
     skip: Collection[str] = (),
     mirrors: bool | None = None,
     cache_size: int | None = None,
+    allowed: str | Path | None = None,
     tell: Tell | None = None,
 ) -> Dataset:
     """A folder of pictures, a list of them, or shards, as a data set; see `listing.listed`.
+
+    A list may name files in its own folder and, if that is given, in `allowed`, and no others.
 
     Where there are no splits, `validation` and `test` are fractions cut from each class by chance
     of `seed`; of a folder with training and no validation pictures `validation` alone. Paths in
@@ -85,7 +88,7 @@ def load_folder(
     classes are single letters or digits. `cache_size` in bytes bounds the decoded pictures that are
     kept on disk, 0 for none. Raises `DataError` where there is nothing to learn from.
     """
-    found = listed(place, tell)
+    found = listed(place, tell, allowed=allowed)
     splits = {name: _without(files, set(skip)) for name, files in found.splits.items()}
     strange = set(skip).difference(*(files.paths for files in found.splits.values()))
     if strange and tell:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import lzma
 import re
 import tarfile
-import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 from neocog.data.pictures import MAX_BYTES
+from neocog.data.reading import Header, Unpacked
 from neocog.errors import DataError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff", "jp2", "avif")
@@ -25,7 +24,6 @@ LONGEST_LABEL = 1 << 20  # bytes of a .cls or .json
 AT_ONCE = 1 << 16  # bytes asked of a program or a server
 BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)", re.DOTALL)  # of a sample, and of its part
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def contents(
     Raises `DataError` where the shard is damaged or ends too early.
     """
     with _in_words(where):
-        for tar, member in _members(file, seeks=seeks):
+        for tar, member in _members(file, where, seeks=seeks):
             if member.name in wanted:
                 yield member.name, _content(tar, member, MAX_BYTES, where)
 
@@ -69,7 +67,7 @@ def samples(file: IO[bytes], where: str, *, seeks: bool) -> Iterator[Sample]:
     key = ""
     parts: dict[str, Any] = {}
     with _in_words(where):
-        for tar, member in _members(file, seeks=seeks):
+        for tar, member in _members(file, where, seeks=seeks):
             named = _NAME.fullmatch(member.name)
             if named is None or re.match(r"__[^/]*__($|/)", member.name):  # said of the archive
                 continue
@@ -111,13 +109,17 @@ def _label(key: str, parts: dict[str, Any]) -> str | None:
     return folder.rpartition("/")[2] or None
 
 
-def _members(file: IO[bytes], *, seeks: bool) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _members(
+    file: IO[bytes], where: str, *, seeks: bool
+) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """The regular files in an archive, each to be read before the next is asked for."""
-    with tarfile.open(fileobj=file, mode="r:" if seeks else "r|*", bufsize=AT_ONCE) as tar:
+    stream: Any = file if seeks else Unpacked(file, where)
+    mode: Any = "r:" if seeks else "r|"
+    with tarfile.open(fileobj=stream, mode=mode, bufsize=AT_ONCE, tarinfo=Header) as tar:
         archive: Any = tar  # whose list of members is said nowhere
         while (member := tar.next()) is not None:
             archive.members.clear()  # else the archive's whole list stays in memory
-            if member.isreg():
+            if member.isreg() and not member.issparse():  # that claims what it does not hold
                 yield tar, member
         if not _ended(tar, seeks):
             raise tarfile.ReadError("it has no end")
@@ -127,7 +129,9 @@ def _members(file: IO[bytes], *, seeks: bool) -> Iterator[tuple[tarfile.TarFile,
 def _in_words(where: str) -> Iterator[None]:
     try:
         yield
-    except _BROKEN as error:
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # tarfile answers damage with many kinds of exception
         raise DataError(
             f"{where}: this shard is cut off or damaged ({_first_line(error)}). Get it again, or "
             "pack anew"

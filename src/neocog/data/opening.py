@@ -13,6 +13,18 @@ from neocog.errors import DataError
 
 PIPE = "pipe:"  # before a program that writes a shard out
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # not the letter of a drive
+FETCH: tuple[str, ...] = (
+    "--connect-timeout",
+    "30",
+    "--retry",
+    "30",
+    "--retry-delay",
+    "2",
+    "-f",
+    "-s",
+    "-L",
+)
+FETCH += ("--proto-redir", "=https")
 CURL = {  # what the program that fetches ends with, https://curl.se/libcurl/c/libcurl-errors.html
     6: "the host is not known",
     7: "the host does not answer",
@@ -32,8 +44,13 @@ def opened(source: str) -> IO[bytes]:
     """A path or URL to read from. Raises `OSError` or `DataError`."""
     if not is_url(source):
         return Path(source).open("rb")
-    from webdataset.gopen import gopen
+    from webdataset.gopen import Pipe, gopen
 
+    if source.lower().startswith("https:"):  # as it would be, but never on to where there is no TLS
+        fetched: IO[bytes] = Pipe(
+            ["curl", *FETCH, source], mode="rb", bufsize=8192, ignore_status=[141, 23]
+        )
+        return fetched
     try:
         stream: IO[bytes] = gopen(source, "rb")
     except ValueError:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from neocog.errors import DataError
 
 MIB = 1 << 20
-LARGEST_FILE = 1024 * MIB  # the largest official file, CIFAR-100's training batch, has 148 MiB
+LARGEST_FILE = 256 * MIB  # the largest official file, CIFAR-100's training batch, has 148 MiB
+LARGEST_LIST = 1024 * MIB
+LONGEST_NAME = MIB  # bytes of what an archive says of one file
+RATIO, SLACK = 100, 32 * MIB  # what may be unpacked: bytes for each that is read, and beside them
+GZIP_RATIO = 20  # the same of official archives, which get hardly smaller
 LARGEST_ARCHIVE = 512 * MIB  # unpacked; the official ones have about 180 MiB
 MOST_MEMBERS = 10_000
 
@@ -62,30 +68,111 @@ def read_up_to(stream: IO[bytes], limit: int) -> bytearray:
     return content
 
 
-def read_whole(path: Path) -> bytes:
-    """A whole regular file, not gunzipped; DataError above LARGEST_FILE."""
+def read_whole(path: Path, largest: int = LARGEST_FILE) -> bytes:
+    """A whole regular file, not gunzipped; DataError above `largest` bytes."""
     if not path.is_file():
         raise damaged(path, "no regular file", "a data file", advice="Check the path.")
     try:
-        if (size := path.stat().st_size) > LARGEST_FILE:
-            raise damaged(path, f"{size:,} bytes", f"at most {LARGEST_FILE:,}")
+        if (size := path.stat().st_size) > largest:
+            raise damaged(path, f"{size:,} bytes", f"at most {largest:,}")
         return path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to give more than `limit` bytes: what a gzip bomb runs into."""
+    """A stream that refuses to give more than `limit` bytes, or more than GZIP_RATIO times what
+    it takes: what a gzip bomb runs into.
+    """
 
     def __init__(self, stream: IO[bytes], limit: int, where: Path) -> None:
         self.stream, self.left, self.limit, self.where = stream, limit, limit, where
+        self.packed: Any = getattr(stream, "fileobj", None)  # what a GzipFile reads from
 
     def read(self, size: int = -1) -> bytes:
         chunk = self.stream.read(min(size, self.left + 1) if size >= 0 else self.left + 1)
         self.left -= len(chunk)
-        if self.left < 0:
-            raise damaged(self.where, f"more than {self.limit:,} bytes unpacked", "less")
+        given = self.limit - self.left
+        most = SLACK + GZIP_RATIO * self.packed.tell() if self.packed else self.limit
+        if given > min(self.limit, most):
+            raise damaged(self.where, f"more than {given - 1:,} bytes unpacked", "less")
         return chunk
+
+
+class Unpacked(io.RawIOBase):
+    """A stream, unpacked if its first bytes say that it is packed, by gzip, bzip2 or xz.
+
+    Pictures hardly get smaller by packing: so what unfolds to more than RATIO times itself is
+    refused with a DataError, and damage is a `tarfile.ReadError`.
+    """
+
+    def __init__(self, stream: IO[bytes], where: str) -> None:
+        self.where, self.given = where, 0
+        self.taken = _Counted(stream)
+        kinds: dict[bytes, Any] = {
+            b"\x1f\x8b": _gunzipped,
+            b"BZh": bz2.BZ2File,
+            b"\xfd7zXZ": lzma.LZMAFile,
+        }
+        found = [kind for begin, kind in kinds.items() if self.taken.begin.startswith(begin)]
+        self.packed = bool(found)
+        self.content: Any = found[0](self.taken) if found else self.taken
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            chunk: bytes = self.content.read(size)
+        except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+            raise tarfile.ReadError(str(error)) from error
+        except OSError as error:
+            if error.errno is None:  # bz2 says damage with one
+                raise tarfile.ReadError(str(error)) from error
+            raise
+        self.given += len(chunk)
+        if self.packed and self.given > SLACK + RATIO * self.taken.count:
+            raise damaged(
+                self.where,
+                f"{self.given:,} bytes unpacked from {self.taken.count:,}",
+                f"at most {RATIO} times as many",
+                advice="Do not trust it; or pack it without compression.",
+            )
+        return chunk
+
+
+def _gunzipped(stream: Any) -> gzip.GzipFile:
+    return gzip.GzipFile(fileobj=stream, mode="rb")
+
+
+class _Counted(io.RawIOBase):
+    """A stream, and how much of it was read; `begin` was looked at before."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.count = stream, 0
+        self.begin = self.left = stream.read(6)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        chunk, self.left = self.left, b""
+        if size >= 0 and len(chunk) > size:
+            chunk, self.left = chunk[:size], chunk[size:]
+        chunk += self.stream.read(size - len(chunk) if size >= 0 else -1)
+        self.count += len(chunk)
+        return chunk
+
+
+class Header(tarfile.TarInfo):
+    """What an archive says of a file. The name of one may be as long as tar likes, and be read
+    at once: here it may not.
+    """
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        kinds: tuple[bytes, ...] = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        kinds += (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+        if self.type in kinds and not 0 <= self.size <= LONGEST_NAME:
+            raise tarfile.ReadError(f"a name of {self.size:,} bytes")
+        made: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
+        return made
 
 
 def read_members(
@@ -101,7 +188,7 @@ def read_members(
     with open_content(path) as content:
         stream: IO[bytes] = _Bounded(content, limit, path)  # type: ignore[assignment]
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as archive:
                 for count, member in enumerate(archive):
                     if count >= MOST_MEMBERS:
                         raise damaged(path, f"over {MOST_MEMBERS:,} members", "fewer")
@@ -119,6 +206,8 @@ def read_members(
 
 
 def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    if member.size > LARGEST_FILE:
+        raise tarfile.ReadError(f"{member.name} has {member.size:,} bytes")
     content = archive.extractfile(member)
     data = content.read() if content else b""
     if len(data) != member.size:

@@ -17,6 +17,7 @@ from neocog.data.dataset import Dataset
 from neocog.data.filesplit import FileSplit
 from neocog.data.listing import SHOWN, Files, Listing
 from neocog.data.loading import of_files
+from neocog.data.opening import PIPE
 from neocog.errors import DataError
 
 Row = tuple[str, str, str, int]  # split, class, path, bytes
@@ -46,6 +47,8 @@ def from_csv(content: bytes) -> list[Row]:
     head, *rows = csv.reader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
     if tuple(head) != HEAD:
         raise ValueError(f"its columns are {head}")
+    if not all(len(row) == len(HEAD) and row[0] in NAMES and "\0" not in row[2] for row in rows):
+        raise ValueError("a line of it is none of split, class, path and bytes")
     return [(split, name, file, int(size)) for split, name, file, size in rows]
 
 
@@ -86,12 +89,15 @@ def _on_disk(
     for split, name, path, size in rows:
         try:
             now = os.stat(os.path.join(root, path))  # noqa: PTH116, PTH118 - many of them
-        except OSError as error:
-            changed.append(f"{path}: {error.strerror}")
+        except (OSError, ValueError) as error:
+            changed.append(f"{path}: {getattr(error, 'strerror', None) or error}")
             continue
         if now.st_size != size:
             changed.append(f"{path}: {now.st_size:,} bytes, {size:,} then")
-        found[NAMES[split]].append((path, number[name], now.st_size, now.st_mtime_ns))
+        elif name not in number:
+            changed.append(f"{path}: of the class {name!r}, which recipe.json does not name")
+        else:
+            found[NAMES[split]].append((path, number[name], now.st_size, now.st_mtime_ns))
     _check(changed, len(rows), place)
     splits = {name: _files(each) for name, each in found.items()}
     return Listing(root, str(facts["layout"]), classes, splits, ())
@@ -115,11 +121,22 @@ def _in_shards(
             changed.append(f"{path}: it is not there")
         elif now[path][0] != size:
             changed.append(f"{path}: {now[path][0]:,} bytes, {size:,} then")
+        elif name not in number:
+            changed.append(f"{path}: of the class {name!r}, which recipe.json does not name")
         else:
             found[NAMES[split]].append((path, number[name], size, int(now[path][1])))
     _check(changed, len(rows), place)
     splits = {name: _files(each) for name, each in found.items()}
     return dataclasses.replace(listing, classes=classes, splits=splits)
+
+
+def check_place(place: str) -> None:
+    """`DataError` for a program: what a file says is not what a user says."""
+    if PIPE in place:
+        raise DataError(
+            f"{place}: this run's shards came from a program, which is not started because a file "
+            "says so: say it again with --from"
+        )
 
 
 def _check(changed: Sequence[str], count: int, place: str) -> None:

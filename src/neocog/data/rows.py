@@ -11,6 +11,7 @@ from pathlib import Path
 from neocog.data import lists
 from neocog.data.files import SHOWN, Listing, Row, class_of, made, said, split_of
 from neocog.data.tree import Ignored, Tree, looked_at
+from neocog.data.within import Within
 from neocog.errors import DataError
 
 MISSING_ALLOWED = 0.01  # of a list's files; beyond, it is the wrong list
@@ -60,17 +61,24 @@ def _named(folder: Path) -> Named:
 class _Taken:
     """What the rows read so far gave."""
 
+    within: Within
     before: dict[str, tuple[str, str]] = field(default_factory=dict)  # (label, split) of a file
     ignored: list[Ignored] = field(default_factory=list)
     twice: int = 0
 
 
 def of_lists(
-    root: Path, named: Mapping[str, Path], layout: str, tree: Tree | None = None
+    root: Path,
+    named: Mapping[str, Path],
+    layout: str,
+    tree: Tree | None = None,
+    *,
+    also: Sequence[Path] = (),
 ) -> Listing:
     """The listing of lists by split ("all": they say it, or it is to be cut) below a root.
 
-    `tree` is what else lies there. Raises `DataError` for lists that contradict themselves or
+    Their paths may lead into the root and into the folders `also`, and nowhere else. `tree` is what
+    else lies there. Raises `DataError` for lists that contradict themselves or
     each other, and where more than `MISSING_ALLOWED` of a list's files are not there.
     """
     remarks: list[str] = []
@@ -91,7 +99,7 @@ def of_lists(
         raise DataError(f"{root}: no line is of the split train")
     labels = [row.label for each in by_split.values() for row in each]
     classes = lists.classes([class_of(label) for label in labels], _folder_of(named))
-    taken = _Taken()
+    taken = _Taken(Within(root, *also))
     rows = {split: list(_located(root, split, each, taken)) for split, each in by_split.items()}
     if taken.twice:
         remarks.append(f"{taken.twice:,} lines stand there twice; counted once")
@@ -138,6 +146,11 @@ def _located(root: Path, split: str, rows: Sequence[lists.Row], taken: _Taken) -
             name, facts = file
             shown = name if at_root else _below(root, path.parent, name)
             full = os.path.join(folder, name)  # noqa: PTH118 - many of them
+            if real := taken.within.strays(full):
+                raise DataError(
+                    f"{path}, line {row.line}: {row.path[:200]!r} leads out of {root}, to {real}. "
+                    "Allow a folder to which lists may lead with --from FOLDER, or NEOCOG_DATA"
+                )
             if _seen(row, split, full, taken):
                 taken.twice += 1
             elif why := looked_at(full)[2]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from neocog.errors import UsageError
 
+LARGEST_SIDE, MOST_PIXELS = 65_536, 100_000_000  # of an input
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to grey
 
 
@@ -42,20 +43,22 @@ class InputSpec:
     mean_picture: str = ""  # subtracted instead of `mean`: `packed` (channels, *size)
 
     def __post_init__(self) -> None:
-        numbers = [*self.mean, *self.std, *self.size, self.resize]
+        numbers, sides = [*self.mean, *self.std], [*self.size, self.resize]
         sound = (
             self.channels >= 1
             and len(self.mean) == len(self.std) == self.channels
             and len(self.size) == 2
             and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
-            and min(*self.size, self.resize) >= 1
+            and all(type(n) is int and 1 <= n <= LARGEST_SIDE for n in sides)
+            and self.size[0] * self.size[1] <= MOST_PIXELS
             and all(std > 0 for std in self.std)
             and self.placing in ("resize", "pad")
             and self.interpolation in ("bilinear", "bicubic")
             and isinstance(self.mean_picture, str)
         )
-        if not sound or not self.classes:
-            raise UsageError(f"this is no sound description of an input: {self}")
+        named = isinstance(self.classes, tuple) and all(isinstance(n, str) for n in self.classes)
+        if not sound or not self.classes or not named:
+            raise UsageError(f"this is no sound description of an input: {str(self)[:500]}")
         if self.mean_picture:
             self.subtracted()
 
