@@ -83,6 +83,13 @@ def fit(
                 count = batches.count(training.step)
                 ranks.idle = batches.part.idle(count)
                 weight = _weight(labels, class_weights, batches, count, ranks)
+                looked = due(device, training.step)
+
+                def words(loss: Tensor, looked: bool = looked) -> dict[str, bool]:
+                    lost = looked and not math.isfinite(float(loss))
+                    return {"diverged": lost, "time": time.monotonic() >= until}
+
+                aside = ranks.aside(words)
                 optimizer.zero_grad()
                 loss, logits = backward(
                     passes,
@@ -92,10 +99,12 @@ def fit(
                     class_weights=class_weights,
                     pieces=_pieces(hardware, batches.part.least(count)),
                     weight=weight,
+                    aside=aside,
                 )
-                looked = due(device, training.step)
-                lost = looked and not math.isfinite(float(loss))
-                ranks.agree(diverged=lost, time=time.monotonic() >= until)
+                if aside is None:
+                    ranks.agree(**words(loss))
+                else:
+                    ranks.heard_aside()
                 if looked:
                     by = (rate, loss_of_batch, hardware)
                     check_step(training, recipe, loss, images, labels, *by, ranks=ranks)

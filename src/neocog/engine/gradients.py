@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -20,14 +21,17 @@ def backward(
     class_weights: Tensor | None = None,
     pieces: int = 1,
     weight: float = 1.0,
+    aside: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Adds up the gradient of the mean loss over the batch, times `weight`: of `pieces` one after
     the other, which takes the memory of one, and sums the same gradient up to rounding, but for
     batch norm and dropout, which see a piece at a time. Gives the mean loss and the logits (N, K).
+    What `aside(loss)` gives is added before the last way back.
     """
     if pieces == 1:
         loss, logits = passes.loss(images, labels, loss_of_batch)
-        (loss if weight == 1 else loss * weight).backward()
+        whole_loss = loss if weight == 1 else loss * weight
+        (whole_loss if aside is None else whole_loss + aside(loss.detach())).backward()
         return loss.detach(), logits.detach()
     whole = mass(labels, class_weights)
     losses, said = [], []
@@ -36,7 +40,10 @@ def backward(
         share = mass(of_them, class_weights) / whole
         with passes.apart() if number + 1 < pieces else nullcontext():
             loss, logits = passes.loss(piece, of_them, loss_of_batch)
-            (loss * (share * weight)).backward()
-        losses.append(loss.detach() * share)
+            losses.append(loss.detach() * share)
+            part = loss * (share * weight)
+            if aside is not None and number + 1 == pieces:
+                part = part + aside(torch.stack(losses).sum())
+            part.backward()
         said.append(logits.detach())
     return torch.stack(losses).sum(), torch.cat(said)

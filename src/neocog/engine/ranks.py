@@ -40,6 +40,8 @@ class Ranks:
         self.rank, self.world = rank, world
         self.wishes: dict[str, Callable[[], bool]] = {}
         self.heard: frozenset[str] = frozenset()
+        self._way: _Way | None = None
+        self._spoken: Tensor | None = None  # the words of the pass under way, to be multiplied
         self.together = world > 1  # whether norms meet
         self.idle = False  # whether there is nothing for it in this step's batch
 
@@ -54,12 +56,37 @@ class Ranks:
 
     def agree(self, **own: bool) -> frozenset[str]:
         """The words that any process says now, kept in `heard`."""
-        said = {word: wish() for word, wish in self.wishes.items()} | own
-        if self.world > 1:
-            votes = self.total([float(said.get(word, False)) for word in WORDS])
-            said = {word: votes[place] > 0 for place, word in enumerate(WORDS)}
-        self.heard = frozenset(word for word, true in said.items() if true)
+        votes = self._votes(own)
+        self._hear(self.total(votes) if self.world > 1 else votes)
         return self.heard
+
+    def aside(self, own: Callable[[Tensor], dict[str, bool]]) -> Callable[[Tensor], Tensor] | None:
+        """What to add to the loss of a step, so that the words `own(loss)` go with its gradient:
+        an exchange of their own would take as long again. None where they do not: alone, and on a
+        GPU, where to read them is to wait.
+        """
+        if self._way is None or self._way.words.device.type != "cpu":
+            return None
+
+        def spoken(loss: Tensor) -> Tensor:
+            assert self._spoken is not None
+            return (self._spoken * torch.tensor(self._votes(own(loss)))).sum()
+
+        return spoken
+
+    def heard_aside(self) -> None:
+        """What went with the gradient of this step, kept in `heard`."""
+        assert self._way is not None
+        assert self._way.words.grad is not None
+        self._hear(self._way.words.grad.tolist())
+        self._way.words.grad = None
+
+    def _votes(self, own: dict[str, bool]) -> list[float]:
+        said = {word: wish() for word, wish in self.wishes.items()} | own
+        return [float(said.get(word, False)) for word in WORDS]
+
+    def _hear(self, votes: list[float]) -> None:
+        self.heard = frozenset(word for word, vote in zip(WORDS, votes, strict=True) if vote > 0)
 
     def total(self, numbers: Sequence[float]) -> list[float]:
         """The sum of each over the processes, in float64."""
@@ -166,27 +193,36 @@ class Ranks:
         statistics = [buffer.clone() for buffer in network.buffers()]
         _backward(passes.training(like))
         unused = any(w.requires_grad and w.grad is None for w in network.parameters())
-        whole = DistributedDataParallel(_Way(network, passes), find_unused_parameters=unused)
-        _backward(whole(like))
-        network.zero_grad()
+        self._way = _Way(network, passes, like.device)
+        whole = DistributedDataParallel(self._way, find_unused_parameters=unused)
+        outputs, words = whole(like)
+        _backward([*outputs, (1.0, words)])
+        self._way.zero_grad()
         with torch.no_grad():
             for buffer, before in zip(network.buffers(), statistics, strict=True):
                 buffer.copy_(before)
-        return Passes(whole, passes.logits, whole.no_sync)
+
+        def training(images: Tensor) -> Outputs:
+            outputs: Outputs
+            outputs, self._spoken = whole(images)
+            return outputs
+
+        return Passes(training, passes.logits, whole.no_sync)
 
 
 ALONE = Ranks()
 
 
 class _Way(nn.Module):
-    """`Passes.training` as a module, for torch to watch."""
+    """`Passes.training` as a module, for torch to watch; and words that go with its gradients."""
 
-    def __init__(self, network: nn.Module, passes: Passes) -> None:
+    def __init__(self, network: nn.Module, passes: Passes, device: torch.device) -> None:
         super().__init__()
         self.network, self._training = network, passes.training
+        self.words = nn.Parameter(torch.ones(len(WORDS), device=device))
 
-    def forward(self, images: Tensor) -> Outputs:
-        return self._training(images)
+    def forward(self, images: Tensor) -> tuple[Outputs, Tensor]:
+        return self._training(images), self.words * 1.0
 
 
 def _backward(outputs: Outputs) -> None:
