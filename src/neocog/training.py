@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,8 @@ class Job:
     until: float = math.inf  # of time.monotonic: then training ends, wherever it is
     done: float = 1.0  # the share of its steps that was done when it ended
     save_every: float = EVERY  # seconds
-    ranks: Ranks = ALONE  # that train it together; only the first writes into the folder
+    # that train it together; only the first writes into the folder
+    ranks: Ranks = field(default_factory=Ranks)
     begins: dict[str, Any] | None = None  # the state it goes on from, until it was lent to others
 
 
@@ -66,7 +67,7 @@ def begin(
     wanted: Wanted | None = None,
     minutes: float | None = None,
     save_every: float = EVERY,
-    ranks: Ranks = ALONE,
+    ranks: Ranks | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Job:
     """A new run of `network` on `dataset`, with its folder made and its start written.
@@ -74,7 +75,7 @@ def begin(
     With `minutes` its schedule is stretched or shortened to end, scores and all, so many minutes
     from now. Raises `UsageError` if network, data and recipe do not fit, before any folder is made.
     """
-    began, until = time.monotonic(), math.inf
+    began, until, ranks = time.monotonic(), math.inf, ranks or Ranks()
     ranks.check_share(recipe.batch_size)
     spec, hardware = prepared(network, dataset, recipe, wanted, tell)
     if minutes is not None:
@@ -119,14 +120,14 @@ def resume(
     wanted: Wanted | None = None,
     epochs: float | None = None,
     save_every: float = EVERY,
-    ranks: Ranks = ALONE,
+    ranks: Ranks | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Job:
     """A run as it was saved. A network that is not neocog's must be given again. `epochs` may be
     raised where the schedule does not follow from them.
     """
-    recipe = folder.recipe
+    recipe, ranks = folder.recipe, ranks or Ranks()
     longer = recipe if epochs is None else lengthened(recipe, epochs)
     if folder.finished:
         raise UsageError(

@@ -28,7 +28,7 @@ from neocog.engine.losses import loss_of, mass
 from neocog.engine.norms import synchronised
 from neocog.engine.optimizers import DiagonalLM, set_rates
 from neocog.engine.passes import Passes, passes_of
-from neocog.engine.ranks import ALONE, Ranks
+from neocog.engine.ranks import Ranks
 from neocog.engine.schedules import epoch_count, learning_rate, steps_in
 from neocog.engine.state import Training
 from neocog.recipe import Recipe
@@ -46,7 +46,7 @@ def fit(
     recipe: Recipe,
     until: float = math.inf,
     hardware: Hardware | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks | None = None,
 ) -> Generator[Step | Epoch, None, None]:
     """Train from where `training` stands to the end of the recipe, or to the first step that ends
     after `until` (of time.monotonic). On no `hardware` in particular, torch is left as it is.
@@ -58,6 +58,7 @@ def fit(
     global generator is set before each step, for dropout, and put back at the end.
     """
     network, optimizer = training.network, training.optimizer
+    ranks = ranks or Ranks()
     device = next(network.parameters()).device
     class_weights = batches.class_weights()
     loss_of_batch = loss_of(recipe, class_weights)

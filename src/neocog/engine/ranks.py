@@ -210,7 +210,7 @@ class Ranks:
         return Passes(training, passes.logits, whole.no_sync)
 
 
-ALONE = Ranks()
+ALONE = Ranks()  # for what exchanges nothing; a run has one of its own, which remembers
 
 
 class _Way(nn.Module):
@@ -237,12 +237,12 @@ def launched() -> bool:
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """The process among those that were started with it; `ALONE` where there are none.
+    """The process among those that were started with it; alone where there are none.
 
     Raises `AbandonedError` where another one ends before this one does.
     """
     if not launched():
-        yield ALONE
+        yield Ranks()
         return
     ours = not dist.is_initialized()
     if ours:
