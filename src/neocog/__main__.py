@@ -1,7 +1,6 @@
 """`python -m neocog`, the same as `neocog`."""
 
-import sys
-
+from neocog.cli.devices import leave
 from neocog.cli.main import main
 
-sys.exit(main())
+leave(main())

@@ -6,6 +6,7 @@ same of these in the same order. What they exchange are numbers and bytes; nothi
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -151,6 +152,10 @@ class Ranks:
         finally:
             self.together = before
 
+    def part_with(self) -> None:
+        """Let go of what is kept between steps."""
+        self._way = self._spoken = None
+
     def wait(self) -> None:
         """For all to come here."""
         self.total([0.0])
@@ -247,8 +252,9 @@ def joined(device: str) -> Iterator[Ranks]:
     ours = not dist.is_initialized()
     if ours:
         _begin(device)
+    ranks = Ranks(dist.get_rank(), dist.get_world_size())
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
+        yield ranks
     except RuntimeError as error:
         if _is_of_peers(error):
             raise AbandonedError(
@@ -256,8 +262,12 @@ def joined(device: str) -> Iterator[Ranks]:
             ) from error
         raise
     finally:
+        ranks.part_with()
         if ours:
             dist.destroy_process_group()
+        # what still holds the group goes now: at the end of Python its threads would be torn apart,
+        # which ends the process by SIGABRT now and then (torch 2.13)
+        gc.collect()
 
 
 def device_of(device: str) -> str:
