@@ -13,7 +13,7 @@ import pytest
 
 from neocog.cli import devices
 from neocog.cli.main import main
-from neocog.engine.ranks import device_of
+from neocog.engine.meeting import device_of
 from neocog.errors import UsageError
 from neocog.run import RunFolder
 
@@ -49,6 +49,7 @@ def test_two_processes_make_one_run(tmp_path: Path) -> None:
     assert "Traceback" not in again.stderr
 
 
+@pytest.mark.slow
 def test_torchrun_starts_again_what_was_killed(tmp_path: Path) -> None:
     """A process that kills itself once, in a script of a user's own."""
     script = tmp_path / "script.py"

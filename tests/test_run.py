@@ -4,6 +4,8 @@ import dataclasses
 import errno
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +278,26 @@ def test_resume_refuses_a_recipe_that_was_edited(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"batch_size": 128', '"batch_size": 64'))
     with pytest.raises(NeocogError, match="another recipe"):
         api.resume(stopped, watcher=Silent())
+
+
+def test_an_input_that_was_edited_is_refused(tmp_path: Path, run: Path) -> None:
+    """Pictures would be normalised in another way, and nothing would look wrong."""
+    stopped = interrupted(tmp_path, 3, find("quick").changed({"epochs": 2}))
+    with edited(stopped / "input.json"), pytest.raises(NeocogError, match="another description"):
+        api.resume(stopped, watcher=Silent())
+    with edited(run / "input.json"), pytest.raises(NeocogError, match=r"input\.json, beside it"):
+        api.open_run(run).network()
+    assert api.open_run(run).network()
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[None]:
+    before = path.read_text()
+    values = json.loads(before)
+    values["std"] = [std * 1.5 for std in values["std"]]
+    path.write_text(json.dumps(values))
+    yield
+    path.write_text(before)
 
 
 def test_ctrl_c_while_scoring_leaves_a_run_that_can_be_resumed(

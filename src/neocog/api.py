@@ -20,7 +20,8 @@ from neocog.asked import changed, dataset_for, in_bytes, network_for, recipe_for
 from neocog.data.dataset import Dataset
 from neocog.engine import memory
 from neocog.engine.hardware import Wanted, choose
-from neocog.engine.ranks import Ranks, device_of, joined, launched
+from neocog.engine.meeting import device_of, joined, launched
+from neocog.engine.ranks import Ranks
 from neocog.errors import UsageError
 from neocog.opened import Run, open_run
 from neocog.progress import Clock, Notebook, Terminal, Watcher, in_notebook, watched

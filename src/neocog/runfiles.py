@@ -67,7 +67,9 @@ def weights_bytes(weights: Mapping[str, Tensor], about: Mapping[str, str]) -> by
 
 
 def weights_in(path: Path) -> dict[str, Tensor]:
-    """What `weights_bytes` was given, or the tensors of any other safetensors file."""
+    """What `weights_bytes` was given, or the tensors of any other safetensors file. `ValueError`
+    where the input.json beside it is not what it was then.
+    """
     with safetensors.safe_open(path, "pt") as file:
         about: dict[str, str] = file.metadata() or {}
         # copied, for they lie in the file, which may be written to
@@ -75,6 +77,9 @@ def weights_in(path: Path) -> dict[str, Tensor]:
     seal = about.pop(SEAL, None)
     if seal not in (None, _digest(weights, about)):
         raise ValueError("its content is not what was written: it does not fit its seal")
+    beside = path.with_name("input.json")
+    if "input" in about and beside.exists() and json.loads(about["input"]) != json_in(beside):
+        raise ValueError("input.json, beside it, is not what it was when these were written")
     return weights
 
 

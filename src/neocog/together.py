@@ -21,7 +21,8 @@ from torch import nn
 from neocog import checkpoints, training
 from neocog.data.dataset import Dataset
 from neocog.engine.hardware import Hardware, choose
-from neocog.engine.ranks import Ranks, device_of
+from neocog.engine.meeting import device_of
+from neocog.engine.ranks import Ranks
 from neocog.engine.state import Training
 from neocog.errors import UsageError
 from neocog.run import RunFolder

@@ -23,7 +23,7 @@ from neocog.engine.fit import fit
 from neocog.engine.hardware import Hardware, Wanted, choose
 from neocog.engine.health import check_logits, check_state
 from neocog.engine.ranks import ALONE, Ranks
-from neocog.engine.saved import check_saved
+from neocog.engine.saved import check_same_run, check_saved
 from neocog.engine.schedules import epoch_count, lengthened
 from neocog.engine.state import Training
 from neocog.environment import environment_of, versions
@@ -184,9 +184,7 @@ def _resumed(
     network.to(choose(wanted).device)
     training = Training.begin(network, recipe)
     try:
-        saved = Recipe.from_json(state["recipe"])
-        if saved != recipe and lengthened(saved, recipe.epochs) != recipe:
-            raise ValueError("it was saved with another recipe than recipe.json has now")
+        check_same_run(state, recipe, folder.spec)
         check_saved(state, training.optimizer, recipe)
         training.restore(state, ranks)
     except Exception as error:  # whatever a wrong or damaged state makes torch raise
@@ -296,7 +294,8 @@ def _save(job: Job, saver: Saver, network: nn.Module | None = None, epoch: int =
 
 def state_of(job: Job, ranks: Ranks = ALONE) -> dict[str, Any]:
     """All that changes; of several processes all call it with their `ranks`."""
-    return {**job.training.state(ranks), "recipe": job.recipe.to_json()}
+    what = {"recipe": job.recipe.to_json(), "input": job.spec.to_json()}
+    return {**job.training.state(ranks), **what}
 
 
 def _finish_pictures(job: Job) -> None:

@@ -3,7 +3,8 @@
 Runs of two or three processes, one of which is killed by chance: with SIGKILL at a moment, with
 SIGKILL while it writes, or asked to end by SIGTERM. Expected: the others end within seconds by
 themselves, which is said; `resume` in as many processes reaches what a run of as many reached that
-nothing happened to, to the bit; in another number it reaches the end.
+nothing happened to, to the bit; in another number it reaches the end. And one run on two machines,
+each a network namespace: it reaches what two processes of one machine do.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from tests.endurance.common import (
     table,
     training_of,
 )
+from tests.endurance.machines import SKIPPED, trained_on_both, two_machines
 
 from neocog.cli.main import main as neocog
 from neocog.engine.hardware import cpu_name
@@ -58,6 +60,7 @@ def main() -> None:
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         counts = ended(Path(temporary), options.cases, chance)
+        counts["plain", "nothing; two machines", on_two(Path(temporary))] += 1
     lines = [
         f"# Processes of a run killed, {date.today()}",
         "",
@@ -69,7 +72,7 @@ def main() -> None:
     print("\n".join(lines))
     if options.out:
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if any(key[2] not in (SAME, FINISHED) for key in counts):
+    if any(key[2] not in (SAME, FINISHED, SKIPPED) for key in counts):
         sys.exit("processes of a run did not end, or it did not reach what the straight one did")
 
 
@@ -114,6 +117,21 @@ def ended(root: Path, cases: int, chance: random.Random) -> Counts:
         counts[name, kind, outcome] += 1
         shutil.rmtree(out)
     return counts
+
+
+def on_two(root: Path) -> str:
+    """How a run of two machines comes out, one process on each."""
+    there = next(root.glob("straight-plain-2"), None)
+    out, places = root / "two-machines", {"digits": "digits"}
+    command = training_of(WAYS["plain"], places, out)
+    with two_machines() as made:
+        wrong = trained_on_both(command, out) if made else SKIPPED
+    if wrong:
+        return wrong
+    if there is None:
+        there = root / "straight-plain-2"
+        together(training_of(WAYS["plain"], places, there), 2, root / "said")
+    return SAME if same(left(out), left(there)) else "other weights"
 
 
 def _ended_once(

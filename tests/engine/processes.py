@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from neocog.engine.ranks import Ranks, joined
+from neocog.engine.meeting import joined
+from neocog.engine.ranks import Ranks
 
 LIMIT = 240.0  # seconds, for a machine that does much else
 

@@ -6,30 +6,20 @@ same of these in the same order. What they exchange are numbers and bytes; nothi
 
 from __future__ import annotations
 
-import gc
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from neocog.data.part import Part
-from neocog.data.threads import count as processors
-from neocog.engine.meeting import met
+from neocog.engine import exchange
+from neocog.engine.exchange import Exchange
 from neocog.engine.passes import Outputs, Passes
 from neocog.errors import NeocogError, UsageError
 
-PATIENCE = timedelta(hours=2)  # for one that fetches a data set; one that has ended is noticed
 WORDS = ("stop", "terminated", "save", "time", "diverged")  # what one says holds for all
-
-
-class AbandonedError(NeocogError):
-    """Another process of the run has ended."""
-
-    of_all = abandoned = True  # the first of the processes says it for all
 
 
 class Ranks:
@@ -44,6 +34,7 @@ class Ranks:
         self._way: _Way | None = None
         self._spoken: Tensor | None = None  # the words of the pass under way, to be multiplied
         self.together = world > 1  # whether norms meet
+        self._exchange: Exchange | None = None
         self.idle = False  # whether there is nothing for it in this step's batch
 
     @property
@@ -155,6 +146,9 @@ class Ranks:
     def part_with(self) -> None:
         """Let go of what is kept between steps."""
         self._way = self._spoken = None
+        if self._exchange is not None:
+            self._exchange.leave()
+            self._exchange = None
 
     def wait(self) -> None:
         """For all to come here."""
@@ -186,6 +180,16 @@ class Ranks:
                 "from before"
             )
 
+    def _opened(self, device: torch.device) -> Exchange | None:
+        if device.type != "cpu":
+            return None
+        return exchange.opened(
+            self.rank,
+            self.world,
+            shared=self.shared,
+            all_have=lambda own: self.total([own])[0] == self.world,
+        )
+
     def passes(self, passes: Passes, network: nn.Module, like: Tensor) -> Passes:
         """The way through the network whose gradients are those of all. `like` is a batch of two.
 
@@ -200,6 +204,9 @@ class Ranks:
         unused = any(w.requires_grad and w.grad is None for w in network.parameters())
         self._way = _Way(network, passes, like.device)
         whole = DistributedDataParallel(self._way, find_unused_parameters=unused)
+        self._exchange = self._exchange or self._opened(like.device)
+        if self._exchange is not None:
+            whole.register_comm_hook(self._exchange, _mean)
         outputs, words = whole(like)
         _backward([*outputs, (1.0, words)])
         self._way.zero_grad()
@@ -230,87 +237,14 @@ class _Way(nn.Module):
         return self._training(images), self.words * 1.0
 
 
+def _mean(exchange, bucket):  # type: ignore[no-untyped-def]
+    """For DistributedDataParallel, which wants its own types or none to be written here: the mean of
+    some gradients, in their place.
+    """
+    done: torch.futures.Future[Tensor] = torch.futures.Future()
+    done.set_result(exchange.mean(bucket.buffer()))
+    return done
+
+
 def _backward(outputs: Outputs) -> None:
     torch.stack([logits.sum() for _, logits in outputs]).sum().backward()
-
-
-def launched() -> bool:
-    """Whether torchrun, or what does as it does, has started this process among others."""
-    there = all(name in os.environ for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"))
-    return there and _number("WORLD_SIZE", 1) > 1
-
-
-@contextmanager
-def joined(device: str) -> Iterator[Ranks]:
-    """The process among those that were started with it; alone where there are none.
-
-    Raises `AbandonedError` where another one ends before this one does.
-    """
-    if not launched():
-        yield Ranks()
-        return
-    ours = not dist.is_initialized()
-    if ours:
-        _begin(device)
-    ranks = Ranks(dist.get_rank(), dist.get_world_size())
-    try:
-        yield ranks
-    except RuntimeError as error:
-        if _is_of_peers(error):
-            raise AbandonedError(
-                "another process of this run has ended, and so does this one"
-            ) from error
-        raise
-    finally:
-        ranks.part_with()
-        if ours:
-            dist.destroy_process_group()
-        # what still holds the group goes now: at the end of Python its threads would be torn apart,
-        # which ends the process by SIGABRT now and then (torch 2.13)
-        gc.collect()
-
-
-def device_of(device: str) -> str:
-    """The device of this process: of the GPUs of a machine, each has one."""
-    if not launched() or device not in ("auto", "cuda") or not torch.cuda.is_available():
-        if launched() and device == "auto":
-            return "cpu"
-        if launched() and device != "cpu":
-            raise UsageError(f"device: {device} was given; several processes take cpu or cuda")
-        return device
-    place, there = _number("LOCAL_RANK", 0), torch.cuda.device_count()
-    if place >= there:
-        raise UsageError(
-            f"devices: {place + 1} processes on this machine, and it has {there} GPUs: start as "
-            "many, or name --device cpu"
-        )
-    return f"cuda:{place}"
-
-
-def _begin(device: str) -> None:
-    here = _number("LOCAL_WORLD_SIZE", 1)
-    if device.startswith("cuda"):
-        torch.cuda.set_device(device)
-    elif os.environ.get("OMP_NUM_THREADS", "1") == "1":  # torchrun's: each gets its share
-        torch.set_num_threads(max(processors() // here, 1))
-    backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-    try:
-        store, rank, world = met()
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
-    except (RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise NeocogError(f"the processes of this run do not find each other: {reason}") from error
-
-
-def _is_of_peers(error: RuntimeError) -> bool:
-    words = str(error)
-    return isinstance(error, dist.DistError) or "gloo" in words or "Connection closed" in words
-
-
-def _number(name: str, otherwise: int) -> int:
-    try:
-        return int(os.environ.get(name, otherwise))
-    except ValueError:
-        raise UsageError(
-            f"{name}: {os.environ[name]!r} is in the environment; not a number"
-        ) from None

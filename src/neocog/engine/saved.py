@@ -10,9 +10,19 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from neocog.engine.schedules import epoch_count
+from neocog.data.spec import InputSpec
+from neocog.engine.schedules import epoch_count, lengthened
 from neocog.recipe import Recipe
 from neocog.records import Epoch
+
+
+def check_same_run(state: Mapping[str, Any], recipe: Recipe, spec: InputSpec) -> None:
+    """`ValueError` where a state is of a run whose files say another thing now."""
+    saved = Recipe.from_json(state["recipe"])
+    if saved != recipe and lengthened(saved, recipe.epochs) != recipe:
+        raise ValueError("it was saved with another recipe than recipe.json has now")
+    if "input" in state and InputSpec.from_json(state["input"]) != spec:
+        raise ValueError("it was saved with another description of the input than input.json has")
 
 
 def check_saved(state: Mapping[str, Any], optimizer: Optimizer, recipe: Recipe) -> None:

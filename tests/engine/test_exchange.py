@@ -1,0 +1,86 @@
+"""Sums through memory that processes share: the numbers, and what becomes of those who wait."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from neocog.engine import exchange
+from neocog.engine.exchange import Exchange, GoneError, opened, possible
+
+pytestmark = pytest.mark.skipif(not possible(), reason="no memory to share in this way here")
+SIZES = (1, 7, 1000, exchange.PIECE // 4, exchange.PIECE + 13, 2)
+ENDS = """
+import sys
+from neocog.engine.exchange import Exchange
+import torch
+one = Exchange(1, 2, sys.argv[1])
+one.mean(torch.tensor([3.0]))
+"""
+
+
+def several(world: int) -> list[Exchange]:
+    """Of threads: what is held for a process that has ended is not looked at."""
+    first = Exchange(0, world)
+    return [first, *(Exchange(rank, world, first.place) for rank in range(1, world))]
+
+
+def drawn(rank: int, dtype: torch.dtype) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(rank)
+    return [torch.randn(size, generator=generator, dtype=dtype) for size in SIZES]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_all_have_the_same_mean_to_the_bit(world: int, dtype: torch.dtype) -> None:
+    members = several(world)
+
+    def go(member: Exchange) -> list[Tensor]:
+        return [member.mean(numbers) for numbers in drawn(member.rank, dtype)]
+
+    with ThreadPoolExecutor(world) as pool:
+        answers = list(pool.map(go, members))
+    given = [drawn(rank, dtype) for rank in range(world)]
+    for place in range(len(SIZES)):
+        expected = given[0][place] / world
+        for rank in range(1, world):
+            expected += given[rank][place] / world
+        for answer in answers:
+            assert torch.equal(answer[place], expected)
+
+
+def test_who_waits_for_one_that_has_ended_is_told() -> None:
+    first = Exchange(0, 2)
+    other = subprocess.Popen([sys.executable, "-c", ENDS, first.place])
+    assert float(first.mean(torch.tensor([1.0]))) == 2
+    other.wait(60)
+    with pytest.raises(GoneError, match="process 2 of 2 has ended"):
+        first.mean(torch.tensor([1.0]))
+
+
+def test_a_place_of_another_machine_or_time_is_refused() -> None:
+    first = Exchange(0, 2)
+    process, number, secret = first.place.split(":")
+    for place in (f"{process}:{number}:{secret[::-1]}", f"{process}:9999:{secret}"):
+        with pytest.raises(OSError, match="another machine|No such file"):
+            Exchange(1, 2, place)
+
+
+def test_where_one_cannot_none_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+
+    def nobody_else(own: bool) -> bool:
+        said.append(own)
+        return False
+
+    assert opened(0, 2, shared=lambda content: content, all_have=nobody_else) is None
+    monkeypatch.setattr(exchange, "possible", lambda: False)
+    assert opened(0, 2, shared=lambda content: content, all_have=nobody_else) is None
+    assert opened(1, 2, shared=lambda content: b"", all_have=nobody_else) is None
+    assert said == [True, False, False]
