@@ -1,0 +1,79 @@
+"""Pictures that are in two splits: whether a test is one of what was learnt by heart."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from neocog.data.dataset import Pictures, Split
+from neocog.data.filesplit import FileSplit
+from neocog.data.pictures import content_of
+from neocog.data.recorded import Row
+from neocog.data.spec import InputSpec
+from neocog.errors import DataError
+
+AT_ONCE = 256
+
+
+def shared(known: Pictures, others: Pictures) -> int | None:
+    """How many pictures of `others` are among the `known` ones too; None where that is not told.
+
+    Of pictures in memory the pixels are compared, also with those of files; of files the contents;
+    of files in archives path and bytes. Known files are not decoded for pictures in memory.
+    """
+    if isinstance(known, Split):
+        seen = set(_pixels(known, known.channels))
+        return sum(each in seen for each in _pixels(others, known.channels))
+    if isinstance(others, Split):
+        return None
+    if known.reader.sources is not None or others.reader.sources is not None:
+        return listed(zip(known.files.paths, known.files.sizes.tolist(), strict=True), others)
+    return _in_files(known, others)
+
+
+def listed(known: Iterable[tuple[str, int]], others: FileSplit) -> int:
+    """How many files have path and bytes of one that is known."""
+    seen = set(known)
+    files = zip(others.files.paths, others.files.sizes.tolist(), strict=True)
+    return sum(each in seen for each in files)
+
+
+def of_record(rows: Iterable[Row], split: str) -> Iterator[tuple[str, int]]:
+    """Path and bytes of the pictures of a split, of what a run recorded of them."""
+    return ((path, size) for of, _, path, size in rows if of == split)
+
+
+def _pixels(split: Pictures, channels: int) -> Iterator[bytes]:
+    """A digest of each picture as it stands; of a file, of as many channels."""
+    if isinstance(split, Split):
+        channels = split.channels
+    none, one = (0.0,) * channels, (1.0,) * channels
+    # to "pad" a picture it is decoded as large as it is
+    plain = InputSpec(("",), channels, (1, 1), 1, placing="pad", mean=none, std=one)
+    for first in range(0, len(split), AT_ONCE):
+        for _, images in split.whole(slice(first, first + AT_ONCE), plain)[0]:
+            for image in images.cpu().contiguous().numpy():
+                yield hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+
+
+def _in_files(known: FileSplit, others: FileSplit) -> int:
+    """Only those with as many bytes are read."""
+    sizes = set(others.files.sizes.tolist())
+    of_known = _contents(known, lambda size: size in sizes)
+    seen: dict[int, set[bytes]] = {}
+    for size, digest in of_known:
+        seen.setdefault(size, set()).add(digest)
+    found = _contents(others, lambda size: size in seen)
+    return sum(digest in seen[size] for size, digest in found)
+
+
+def _contents(split: FileSplit, wanted: Callable[[int], bool]) -> Iterator[tuple[int, bytes]]:
+    """Bytes and digest of the files of a wanted size that can be read."""
+    for path, size in zip(split.files.paths, split.files.sizes.tolist(), strict=True):
+        if wanted(size):
+            file = os.path.join(split.reader.root, path.replace("/", os.sep))  # noqa: PTH118
+            try:
+                yield size, hashlib.sha256(content_of(file)).digest()
+            except DataError:
+                continue
