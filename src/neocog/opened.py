@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from torch import nn
 
 from neocog.analysis.scores import summary
 from neocog.data.batches import to_input
+from neocog.data.dataset import Dataset
 from neocog.data.pictures import read
+from neocog.evaluation import Evaluation
+from neocog.protocols import evaluate
 from neocog.recipe import Recipe
 from neocog.recipes import described
 from neocog.records import Epoch
@@ -82,6 +86,18 @@ class Run:
             ranked = [{"class": spec.classes[k], "probability": float(chances[k])} for k in order]
             answers.append({"file": str(file), "ranked": ranked})
         return answers
+
+    def evaluate(
+        self,
+        *,
+        views: str = "single",
+        scales: Sequence[int] = (),
+        data: Dataset | str | None = None,
+        from_dir: str | Path | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Evaluation:
+        """Its scores by one of the papers' protocols, or on other data: see `neocog.evaluate`."""
+        return evaluate(self, views=views, scales=scales, data=data, from_dir=from_dir, tell=tell)
 
 
 def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:

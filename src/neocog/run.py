@@ -9,13 +9,12 @@ best.safetensors   the weights that are scored, with recipe and InputSpec in its
 history.jsonl      an epoch a line
 validation.npz     logits and labels of the validation split, under those weights
 test.npz           the same of the test split: written once, at the end
+test.VIEWS.npz     the same by a protocol that was asked for later, with its facts
 pictures.csv       of pictures in files: which are in which split, of which class
 """
 
 from __future__ import annotations
 
-import io
-import itertools
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,7 +22,6 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import filelock
-import numpy as np
 from torch import Tensor, nn
 
 from neocog import checkpoints, runfiles
@@ -34,7 +32,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
-from neocog.writing import sweep, written
+from neocog.writing import first_free, sweep, written
 
 T = TypeVar("T")
 CHECKPOINTS = ("last.pt", "before.pt")  # in the order in which they are tried
@@ -66,7 +64,7 @@ class RunFolder:
                 out.mkdir(parents=True, exist_ok=True)
                 return cls(out)
             root.mkdir(parents=True, exist_ok=True)
-            return cls(_first_free(root, name))
+            return cls(first_free(root, name))
         except OSError as error:
             where = out or root
             raise NeocogError(
@@ -130,10 +128,12 @@ class RunFolder:
         content = runfiles.weights_bytes(weights, about)
         self.write("best.safetensors", lambda file: file.write(content))
 
-    def write_predictions(self, split: str, said: Predictions) -> None:
-        content = io.BytesIO()
-        np.savez(content, logits=said.logits, labels=said.labels)
-        self.write(f"{split}.npz", lambda file: file.write(content.getvalue()))
+    def write_predictions(
+        self, split: str, said: Predictions, *, facts: dict[str, Any] | None = None
+    ) -> None:
+        """`facts`: how they were asked for, where that is not what the recipe says."""
+        content = runfiles.predictions_bytes(said, facts)
+        self.write(f"{split}.npz", lambda file: file.write(content))
 
     def write_pictures(self, rows: list[Row]) -> None:
         content = recorded.to_csv(rows)
@@ -287,6 +287,10 @@ class RunFolder:
             return None
         return self._read(f"{split}.npz", runfiles.predictions_in, quote=False)
 
+    def facts(self, split: str) -> dict[str, Any]:
+        """The facts that `write_predictions` was given with them; none are {}."""
+        return self._read(f"{split}.npz", runfiles.facts_in, quote=False)
+
     # -- inside
 
     def _need(self, name: str, why: str) -> None:
@@ -311,15 +315,3 @@ class RunFolder:
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         self.write(name, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
-
-
-def _first_free(root: Path, name: str) -> Path:
-    """`root/name`, `root/name-2`, ...: the first that did not exist, made by this call."""
-    for count in itertools.count(1):
-        path = root / (name if count == 1 else f"{name}-{count}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("count() does not end")

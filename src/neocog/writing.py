@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import uuid
 from collections.abc import Callable
@@ -37,6 +38,18 @@ def written(path: Path, write: Callable[[IO[bytes]], object], *, keep: Path | No
         raise NeocogError(
             f"{path}: cannot be written: {_reason(error)}. What was saved before is untouched"
         ) from error
+
+
+def first_free(root: Path, name: str) -> Path:
+    """`root/name`, `root/name-2`, ...: the first that did not exist, made by this call."""
+    for count in itertools.count(1):
+        path = root / (name if count == 1 else f"{name}-{count}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("count() does not end")
 
 
 def sweep(folder: Path) -> None:

@@ -179,6 +179,33 @@ def _verify(commands: Commands) -> None:
 def _eval(commands: Commands) -> None:
     evaluate = _command(commands, "eval", "eval:evaluate", about="show the scores of runs")
     evaluate.add_argument("runs", metavar="RUN", nargs="+", help="a run folder")
+    words = {
+        "--views": (
+            "PROTOCOL",
+            "score anew: single, mirror, six-view, ten-crop, dense, "
+            "multi-scale, 144-crop; several runs are averaged",
+        ),
+        "--scales": ("Q,Q", "shorter sides in pixels, for dense and multi-scale"),
+        "--data": ("DATA", "other pictures: a data set or a folder with the same classes"),
+        "--from": ("DIR", "where the pictures are now"),
+    }
+    for name, (value, about) in words.items():
+        dest = "from_dir" if name == "--from" else None
+        evaluate.add_argument(name, dest=dest, metavar=value, action=_Anew, help=about)
+
+
+class _Anew(argparse.Action):
+    """An option that asks the network again, where scores alone would be read."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.call = "views:evaluate"
 
 
 def _predict(commands: Commands) -> None:

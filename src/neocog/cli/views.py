@@ -1,0 +1,108 @@
+"""`neocog eval RUN... --views PROTOCOL`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from neocog.analysis.scores import scores
+from neocog.cli.output import Counting, Transfers, emit, table, tell
+from neocog.engine.views import find
+from neocog.errors import UsageError
+from neocog.evaluation import Evaluation
+from neocog.protocols import evaluate as asked
+from neocog.run import RunFolder
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    watch = _Counted()
+    try:
+        said = asked(
+            options.runs,
+            views=options.views or "single",
+            scales=_scales(options.scales),
+            data=options.data,
+            from_dir=options.from_dir,
+            tell=tell,
+            progress=Transfers(sys.stderr),
+            watch=watch,
+        )
+    finally:
+        watch.close()
+    if options.json:
+        emit(said.to_json())
+        return
+    for line in lines(said, own=options.data is None):
+        print(line)
+
+
+def lines(said: Evaluation, *, own: bool) -> list[str]:
+    """What was looked at, a line a run, and all together; `own`: of the runs' own pictures."""
+    protocol, facts = find(said.facts["views"]), said.facts
+    source = "" if protocol.source == "none" else f" ({protocol.source})"
+    made = [
+        f"{protocol.name}: {protocol.about}{source}",
+        f"{protocol.averaged} averaged; {len(said.predictions.labels):,} {said.split} pictures of "
+        f"{said.data}",
+    ]
+    if facts["split"] == "validation":
+        made.append("the weights were chosen by these pictures: there are none to test with")
+    if said.seen and any(said.seen.values()):
+        made.append(
+            f"{said.seen['train']:,} of them were trained on, {said.seen['validation']:,} chose "
+            "the weights: this is no measure of what it would say of new ones"
+        )
+    rows = [_row(member, own=own) for member in said.members or (said,)]
+    if said.members:
+        rows.append(["together", f"{len(said.members)} networks", *_numbers(said), ""])
+    head = ["run", "network", "passes", "shorter sides", "top-1", "top-5", "loss"]
+    head += ["as scored"] if own else []
+    kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
+    cells = [[row[place] for place in kept] for row in rows]
+    right = [number for number, place in enumerate(kept) if place not in (0, 1, 3)]
+    return [*made, "", table([head[place] for place in kept], cells, right=right)]
+
+
+def _row(said: Evaluation, *, own: bool) -> list[str]:
+    row = [said.runs[0], said.networks[0], *_numbers(said)]
+    if own:
+        then = RunFolder.open(said.runs[0]).predictions(said.split)
+        row.append("" if then is None else f"{scores(then)['top1']:.2%}")
+    return row
+
+
+def _numbers(said: Evaluation) -> list[str]:
+    of: dict[str, Any] = said.scores
+    return [
+        f"{said.facts['passes']:,}",
+        " ".join(str(side) for side in said.facts["scales"] or ()),
+        f"{of['top1']:.2%}",
+        "" if of["top5"] is None else f"{of['top5']:.2%}",
+        f"{of['loss']:.4f}",
+    ]
+
+
+def _scales(given: str | None) -> list[int]:
+    try:
+        return [int(side) for side in given.split(",")] if given else []
+    except ValueError:
+        raise UsageError(
+            f"--scales: {given} was given; it takes whole numbers of pixels, as 224,256,288"
+        ) from None
+
+
+class _Counted:
+    """How far each run is."""
+
+    def __init__(self) -> None:
+        self.run, self.line = "", Counting(sys.stderr, 0, "")
+
+    def __call__(self, run: str, done: int, count: int) -> None:
+        if run != self.run:
+            self.close()
+            self.run, self.line = run, Counting(sys.stderr, count, f"{run}:")
+        self.line.see(done)
+
+    def close(self) -> None:
+        self.line.close()
