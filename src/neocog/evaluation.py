@@ -28,7 +28,8 @@ class Evaluation:
     facts: dict[str, Any]  # of the protocol: views, scales, averaged, source, ...
     members: tuple[Evaluation, ...] = ()  # of several runs, each alone
     kept: bool = False  # read from the run folder, where it was before
-    seen: dict[str, int] | None = None  # pictures of another data set that the run has learnt from
+    own: bool = True  # whether they are the run's own pictures, or of another data set
+    seen: dict[str, int] | None = None  # of such, how many the run has learnt from; None: unknown
 
     @property
     def scores(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from neocog.asked import about_listing, is_path
+from neocog.asked import is_path
 from neocog.data import overlap
 from neocog.data.dataset import Dataset, Pictures
 from neocog.data.filesplit import FileSplit
@@ -37,9 +37,17 @@ def loaded(
     if not is_path(str(data)):
         return load(str(data), validation=0.0, from_dir=from_dir, tell=tell, progress=progress)
     made = load_folder(data, validation=0.0, test=0.0, cache_size=0, allowed=from_dir, tell=tell)
-    for line in about_listing(made):
-        tell(line)
+    if made.listing:  # what of it is not looked at
+        for line in (*made.listing.left_out(), *made.listing.remarks):
+            tell(f"folder   {line}")
     return made
+
+
+def split_of(dataset: Dataset) -> tuple[str, Pictures]:
+    """What of a data set is looked at, and its name: of a folder without splits all of it."""
+    if not len(dataset.test) and not len(dataset.val):
+        return "all", dataset.train
+    return ("test", dataset.test) if len(dataset.test) else ("validation", dataset.val)
 
 
 def labels_of(folder: RunFolder, classes: Sequence[str], data: str) -> Tensor:

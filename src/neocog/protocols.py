@@ -19,7 +19,7 @@ from torch import nn
 from neocog import otherdata
 from neocog.data.dataset import Dataset, Pictures
 from neocog.engine.hardware import Wanted, choose
-from neocog.engine.pieces import Sides
+from neocog.engine.pieces import Sides, trained_at
 from neocog.engine.views import Protocol, check, find, viewed
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation import Evaluation, together
@@ -84,11 +84,13 @@ def evaluate(
     """
     each = [runs] if isinstance(runs, str | Path) or not isinstance(runs, Sequence) else list(runs)
     in_hand = [_opened(run) for run in each]
-    _check_runs([folder for folder, _ in in_hand])
-    say = tell or _to_stderr
+    folders, protocol, say = [folder for folder, _ in in_hand], find(views), tell or _to_stderr
+    _check_runs(folders)
+    for folder in folders:  # said before anything is fetched
+        protocol.sides_of(folder.spec, scales)
     other = None if data is None else otherdata.loaded(data, from_dir, say, progress)
     asked = _Question(
-        find(views), scales, other, from_dir, say, progress, watch or _Lines(say, views).see
+        protocol, scales, other, from_dir, say, progress, watch or _Lines(say, views).see
     )
     said = [_one(folder, network, asked) for folder, network in in_hand]
     return said[0] if len(said) == 1 else together(said)
@@ -124,6 +126,7 @@ def _one(folder: RunFolder, network: nn.Module | None, asked: _Question) -> Eval
         progress=asked.progress,
     )
     split = dataset.splits[facts["split"]]
+    _say_of_scale(folder, asked)
     said = _asked(folder, network, split, asked, sides)
     facts = {**facts, **_known_by(split)}
     folder.write_predictions(name, said, facts=facts)
@@ -151,15 +154,13 @@ def _of_others(
         mirrors=dataset.mirrors and bool(folder.data.get("mirrors", True)),
         data=dataset.name,
     )
-    name, split = next(
-        (n, s) for n in ("test", "validation", "train") if len(s := dataset.splits[n])
-    )
+    name, split = otherdata.split_of(dataset)
     seen = otherdata.seen(folder, split, tell=asked.tell, progress=asked.progress)
     said = _asked(folder, network, split, asked, tuple(facts["scales"]))
     said = Predictions(logits=said.logits, labels=numbers[torch.from_numpy(said.labels)].numpy())
     facts = {**facts, **_known_by(split), "split": name, "data": dataset.fingerprint()}
     where = (str(folder.path),), (folder.network_name,)
-    return Evaluation(*where, dataset.name, name, said, facts, seen=seen)
+    return Evaluation(*where, dataset.name, name, said, facts, own=False, seen=seen)
 
 
 def _asked(
@@ -200,6 +201,17 @@ def _facts(folder: RunFolder, protocol: Protocol, sides: Sides) -> dict[str, Any
         "weights": weights,
         "data": folder.data["fingerprint"],
     }
+
+
+def _say_of_scale(folder: RunFolder, asked: _Question) -> None:
+    """Pieces of a picture show things larger than a network knows that has seen but whole ones."""
+    spec, recipe = folder.spec, folder.recipe
+    (side,) = trained_at(spec)
+    if asked.protocol.sides(spec) and spec.resize < side and not recipe.area:
+        asked.tell(
+            f"{folder.path}: it was trained on whole pictures, and {asked.protocol.name} looks at "
+            f"larger ones, from which it may lose; --set resize={side} trains as the papers did"
+        )
 
 
 def _known_by(split: Pictures) -> dict[str, Any]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.peers import torchvision_models  # noqa: F401 - a fixture
 from torch import Tensor, nn
 
 from neocog.data.batches import in_order
 from neocog.data.dataset import Split
+from neocog.data.filesplit import FileSplit
 from neocog.data.geometry import resized
+from neocog.data.loading import load_folder
 from neocog.data.preprocess import mean_picture
 from neocog.data.spec import InputSpec, packed
 from neocog.engine import pieces
@@ -252,6 +257,26 @@ def test_probabilities_that_vanish_still_have_a_logarithm() -> None:
 # -- what is asked of many, and refused
 
 
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_files_of_many_sizes_are_asked_as_each_alone(name: str, tmp_path: Path) -> None:
+    """Tall, wide, square and tiny ones; the square has fewer pieces than the others."""
+    sizes = [(40, 50), (40, 40), (60, 41), (40, 50), (12, 9), (40, 40)]  # PNG: nothing is lost
+    for number, (height, width) in enumerate(sizes):
+        image = pictures(number + 1, height, width).images[number].movedim(0, 2).numpy()
+        (tmp_path / "abc"[number % 3]).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "abc"[number % 3] / f"{number}.png")
+    split = load_folder(tmp_path, validation=0, test=0, cache_size=0).train
+    assert isinstance(split, FileSplit)
+    network = create("lenet_cifar", num_classes=3, seed=0)
+    whole = viewed(network, split, PIXELS, find(name))
+    assert len(whole.labels) == len(sizes)
+    for place, path in enumerate(split.files.paths):
+        image = torch.from_numpy(np.array(Image.open(tmp_path / path))).movedim(2, 0)[None]
+        alone = viewed(network, Split(image, split.labels[place : place + 1]), PIXELS, find(name))
+        assert alone.labels[0] == whole.labels[place]
+        np.testing.assert_allclose(whole.logits[place], alone.logits[0], rtol=1e-4, atol=1e-4)
+
+
 def test_no_pictures_are_no_answers() -> None:
     for protocol in PROTOCOLS.values():
         network = create("lenet_cifar", num_classes=3, seed=0)
@@ -298,7 +323,7 @@ def test_a_mean_picture_fits_crops_and_cannot_slide() -> None:
 @pytest.mark.parametrize(
     ("name", "scales", "what"),
     [
-        ("ten-crop", (40,), "has its own"),
+        ("ten-crop", (40,), "takes none"),
         ("dense", (40, 50), "takes one"),
         ("multi-scale", (31, 40), "from 32"),
         ("multi-scale", (40, 999), "to 256"),

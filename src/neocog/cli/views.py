@@ -33,40 +33,41 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.json:
         emit(said.to_json())
         return
-    for line in lines(said, own=options.data is None):
+    for line in lines(said):
         print(line)
 
 
-def lines(said: Evaluation, *, own: bool) -> list[str]:
-    """What was looked at, a line a run, and all together; `own`: of the runs' own pictures."""
-    protocol, facts = find(said.facts["views"]), said.facts
+def lines(said: Evaluation) -> list[str]:
+    """What was looked at, a line a run, and all together."""
+    protocol = find(said.facts["views"])
     source = "" if protocol.source == "none" else f" ({protocol.source})"
+    of = "" if said.split == "all" else f"{said.split} "
     made = [
         f"{protocol.name}: {protocol.about}{source}",
-        f"{protocol.averaged} averaged; {len(said.predictions.labels):,} {said.split} pictures of "
-        f"{said.data}",
+        f"{protocol.averaged + ' averaged; ' if protocol.views > 1 else ''}"
+        f"{len(said.predictions.labels):,} {of}pictures of {said.data}",
     ]
-    if facts["split"] == "validation":
+    if said.own and said.split == "validation":
         made.append("the weights were chosen by these pictures: there are none to test with")
     if said.seen and any(said.seen.values()):
         made.append(
             f"{said.seen['train']:,} of them were trained on, {said.seen['validation']:,} chose "
             "the weights: this is no measure of what it would say of new ones"
         )
-    rows = [_row(member, own=own) for member in said.members or (said,)]
+    rows = [_row(member) for member in said.members or (said,)]
     if said.members:
         rows.append(["together", f"{len(said.members)} networks", *_numbers(said), ""])
     head = ["run", "network", "passes", "shorter sides", "top-1", "top-5", "loss"]
-    head += ["as scored"] if own else []
+    head += ["as scored"] if said.own else []
     kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
     cells = [[row[place] for place in kept] for row in rows]
     right = [number for number, place in enumerate(kept) if place not in (0, 1, 3)]
     return [*made, "", table([head[place] for place in kept], cells, right=right)]
 
 
-def _row(said: Evaluation, *, own: bool) -> list[str]:
+def _row(said: Evaluation) -> list[str]:
     row = [said.runs[0], said.networks[0], *_numbers(said)]
-    if own:
+    if said.own:
         then = RunFolder.open(said.runs[0]).predictions(said.split)
         row.append("" if then is None else f"{scores(then)['top1']:.2%}")
     return row

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 
 from neocog.data.dataset import Pictures, Split
 from neocog.data.filesplit import FileSplit
-from neocog.data.pictures import content_of
 from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
-from neocog.errors import DataError
 
 AT_ONCE = 256
+ENOUGH = 1 << 16  # bytes: no two pictures of one size begin alike for so long
 
 
 def shared(known: Pictures, others: Pictures) -> int | None:
     """How many pictures of `others` are among the `known` ones too; None where that is not told.
 
     Of pictures in memory the pixels are compared, also with those of files; of files the contents;
-    of files in archives path and bytes. Known files are not decoded for pictures in memory.
+    of files in archives names and bytes. Known files are not decoded for pictures in memory.
     """
     if isinstance(known, Split):
         seen = set(_pixels(known, known.channels))
@@ -33,10 +31,14 @@ def shared(known: Pictures, others: Pictures) -> int | None:
 
 
 def listed(known: Iterable[tuple[str, int]], others: FileSplit) -> int:
-    """How many files have path and bytes of one that is known."""
-    seen = set(known)
+    """How many files have folder, name and bytes of one that is known, wherever that folder was."""
+    seen = {(_last(path), size) for path, size in known}
     files = zip(others.files.paths, others.files.sizes.tolist(), strict=True)
-    return sum(each in seen for each in files)
+    return sum((_last(path), size) in seen for path, size in files)
+
+
+def _last(path: str) -> str:
+    return "/".join(path.split("/")[-2:])
 
 
 def of_record(rows: Iterable[Row], split: str) -> Iterator[tuple[str, int]]:
@@ -69,11 +71,11 @@ def _in_files(known: FileSplit, others: FileSplit) -> int:
 
 
 def _contents(split: FileSplit, wanted: Callable[[int], bool]) -> Iterator[tuple[int, bytes]]:
-    """Bytes and digest of the files of a wanted size that can be read."""
+    """Bytes, and a digest of the first of them, of the files of a wanted size that can be read."""
     for path, size in zip(split.files.paths, split.files.sizes.tolist(), strict=True):
         if wanted(size):
-            file = os.path.join(split.reader.root, path.replace("/", os.sep))  # noqa: PTH118
             try:
-                yield size, hashlib.sha256(content_of(file)).digest()
-            except DataError:
+                with (split.reader.root / path).open("rb") as file:
+                    yield size, hashlib.sha256(file.read(ENOUGH)).digest()
+            except OSError:
                 continue

@@ -53,9 +53,7 @@ class Protocol:
         if not given:
             return usual
         if not self.slides:
-            raise UsageError(
-                f"scales: views {self.name} has its own; dense and multi-scale take any"
-            )
+            raise UsageError(f"scales: views {self.name} takes none; dense and multi-scale do")
         if self.name == "dense" and len(given) > 1:
             raise UsageError("scales: views dense takes one; multi-scale takes several")
         least, most = min(spec.size), MOST * min(spec.size)
@@ -162,18 +160,22 @@ def _crops(
     answers = torch.empty(len(labels), len(spec.classes), dtype=torch.float64)
     if not groups:
         return answers, labels
-    # of however many sizes pictures are, their pieces pass together
-    cuts = [[cut(pieces.sized(images, spec, side), spec) for side in sides] for _, images in groups]
-    seen = torch.cat([torch.cat(of_one_size, 1) for of_one_size in cuts])
-    seen = torch.cat((seen, seen.flip(4)), 1)
-    logits = [
-        network(_input(some, spec, network)).float().cpu()
-        for some in seen.flatten(0, 1).split(BATCH_SIZE)
-    ]
-    answers[torch.cat([places for places, _ in groups])] = log_mean(
-        torch.cat(logits).unflatten(0, seen.shape[:2])
+    # of however many sizes pictures are, and so with however many pieces, these pass together
+    seen = [_with_mirrors(images, cut, spec, sides) for _, images in groups]
+    inputs = torch.cat([views.flatten(0, 1) for views in seen])
+    logits = torch.cat(
+        [network(_input(some, spec, network)).float().cpu() for some in inputs.split(BATCH_SIZE)]
     )
+    of_groups = logits.split([views.shape[0] * views.shape[1] for views in seen])
+    for (places, _), views, said in zip(groups, seen, of_groups, strict=True):
+        answers[places] = log_mean(said.unflatten(0, views.shape[:2]))
     return answers, labels
+
+
+def _with_mirrors(images: Tensor, cut: Cut, spec: InputSpec, sides: Sides) -> Tensor:
+    """uint8 (N, C, H, W) -> (N, views, C, *size)."""
+    views = torch.cat([cut(pieces.sized(images, spec, side), spec) for side in sides], 1)
+    return torch.cat((views, views.flip(4)), 1)
 
 
 def _everywhere(
