@@ -68,7 +68,7 @@ def test_a_place_of_another_machine_or_time_is_refused() -> None:
     first = Exchange(0, 2)
     process, number, secret = first.place.split(":")
     for place in (f"{process}:{number}:{secret[::-1]}", f"{process}:9999:{secret}"):
-        with pytest.raises(OSError, match="another machine|No such file"):
+        with pytest.raises(OSError, match=r"another machine|No such file"):
             Exchange(1, 2, place)
 
 

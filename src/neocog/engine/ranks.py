@@ -238,8 +238,8 @@ class _Way(nn.Module):
 
 
 def _mean(exchange, bucket):  # type: ignore[no-untyped-def]
-    """For DistributedDataParallel, which wants its own types or none to be written here: the mean of
-    some gradients, in their place.
+    """For DistributedDataParallel, which wants its own types written here or none: the mean of some
+    gradients, in their place.
     """
     done: torch.futures.Future[Tensor] = torch.futures.Future()
     done.set_result(exchange.mean(bucket.buffer()))
