@@ -6,6 +6,7 @@ import builtins
 import importlib.util
 import signal
 import struct
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,8 @@ def _as_tensorboard_has_it(folder: Path, tag: str) -> list[tuple[int, float]] | 
     """What TensorBoard's own reader makes of a folder, where it is installed."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+    with warnings.catch_warnings(action="ignore"):  # of what it imports
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     found = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     return [(event.step, event.value) for event in found.Scalars(tag)]
 

@@ -225,7 +225,7 @@ def test_who_cannot_see_it_is_told_the_same(tmp_path: Path) -> None:
     figures = [each for each in tags.all("svg") if each.get("role") == "img"]
     assert len(figures) == 3
     for figure in figures:
-        assert set(figure["aria-labelledby"].split()) <= ids
+        assert {figure["aria-labelledby"], figure["aria-describedby"]} <= ids
     assert "a, validation: 2.1 after epoch 1, 0.7 after epoch 3." in text
     assert all(box["aria-label"] == "draw a" for box in tags.all("input"))
     roles = {attributes.get("role") for _, attributes in tags.found}

@@ -15,6 +15,7 @@ from neocog.report.page import COLOURS, printable
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 10, 44  # margins
+MARK = 6  # from the ends of the axis to the first and the last mark
 MARKED = 40  # points: a line with more of them has no marks
 SHOWN = 300  # points of a line, about; between them only the least and the greatest stay
 WIDE = 50.0  # the greatest by the least: from there on an axis is logarithmic, if it may be
@@ -80,7 +81,7 @@ def svg(
     x, y = _axes(drawn, percent=percent, log=log)
     parts = [
         f'<svg class=lines xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
-        f' role=img aria-labelledby="{key}-title {key}-desc">',
+        f" role=img aria-labelledby={key}-title aria-describedby={key}-desc>",
         f"<title id={key}-title>{_text(title)}</title><desc id={key}-desc>{_text(desc)}</desc>",
         *(_rows(y, percent) if drawn else ()),
         *(_columns(x) if drawn else ()),
@@ -123,7 +124,7 @@ def _axes(lines: Sequence[Line], *, percent: bool, log: bool) -> tuple[Axis, Axi
     low, high = min(xs), max(xs)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    across = Axis(low, high, LEFT, WIDTH - RIGHT)
+    across = Axis(low, high, LEFT + MARK, WIDTH - RIGHT - MARK)
     low, high, start, end = min(ys), max(ys), HEIGHT - BOTTOM, TOP
     if log and low > 0 and high / low > WIDE:
         return across, Axis(low / 1.1, high * 1.1, start, end, log=True)
@@ -133,8 +134,8 @@ def _axes(lines: Sequence[Line], *, percent: bool, log: bool) -> tuple[Axis, Axi
 
 
 def _steps(low: float, high: float, whole: bool) -> list[float]:
-    """Round numbers between the two, about five."""
-    rough = (high - low) / 5
+    """Round numbers between the two, about six."""
+    rough = (high - low) / 6
     size = 10.0 ** math.floor(math.log10(rough))
     size *= next(factor for factor in (1, 2, 5, 10) if factor * size >= rough)
     size = max(size, 1.0) if whole else size

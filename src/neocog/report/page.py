@@ -44,7 +44,7 @@ STYLE = (
 body { font: 16px/1.5 system-ui, sans-serif; background: var(--paper); color: var(--ink);
   margin: 0 auto; max-width: 76rem; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
-h1, h2, p, td, th { overflow-wrap: anywhere; }
+h1, h2, p, li, td, th { overflow-wrap: break-word; }
 p { margin: .4rem 0; max-width: 45rem; } .weak { color: var(--weak); }
 a { color: inherit; } :focus-visible { outline: 3px solid var(--c0); outline-offset: 2px; }
 table { border-collapse: collapse; } .wide { overflow-x: auto; }
@@ -53,8 +53,9 @@ th, td { border-bottom: 1px solid var(--line); padding: .25rem .9rem .25rem 0; t
   vertical-align: top; }
 .n { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; }
+figcaption::first-letter { text-transform: uppercase; }
 .figures { display: grid; gap: 1.5rem 2rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 svg.lines { display: block; width: 100%; max-width: 38rem; height: auto; }
 svg.lines text { fill: var(--weak); font-size: 12px; }
 svg.lines .grid { stroke: var(--line); stroke-width: 1; }

@@ -17,21 +17,23 @@ from neocog.watching.words import say, spell
 
 DRAWN = 8  # runs, unless others are asked for
 ROWS = 200  # epochs of a run in the table of numbers
-FIGURES = ("loss", "accuracy", "lr")
+FIGURES = {"loss": "loss", "accuracy": "accuracy", "lr": "learning_rate"}  # and their words
 COLUMNS = (
     *("run", "state", "epoch", "step", "left", "train_loss", "train_accuracy", "val_loss"),
-    *("val_accuracy", "best", "rate", "lr", "network", "data", "recipe"),
+    *("val_accuracy", "best", "rate", "lr"),
 )
-COUNTED = set(COLUMNS[2:12])  # columns of numbers
+COUNTED = set(COLUMNS[2:])  # columns of numbers
 
 STYLE = """\
 header { display: flex; flex-wrap: wrap; gap: .2rem 1.5rem; align-items: baseline; }
 #said { margin: 0; } #said.away { color: var(--c7); font-weight: 600; }
-#table tbody th { font-weight: 600; min-width: 9rem; } #table td { white-space: nowrap; }
-#table td.s { white-space: normal; min-width: 7rem; }
-#table th label { display: inline-flex; align-items: center; gap: .4rem; min-height: 1.5rem; }
+#table tbody th { min-width: 13rem; }
+#table th, #table td { padding-right: .7rem; } #table td { white-space: nowrap; }
+#table thead th { word-break: keep-all; }
+#table label { display: inline-flex; align-items: center; gap: .4rem; min-height: 1.5rem; }
 #table input { width: 1.1rem; height: 1.1rem; margin: 0; flex: none; }
-#table svg { flex: none; } #table small { display: block; color: var(--weak); max-width: 26rem; }
+#table svg { flex: none; } #table small { display: block; color: var(--weak); font-weight: 400; }
+#notes { padding-left: 1.2rem; margin: .8rem 0; }
 .running { color: var(--c2); } .diverged, .damaged { color: var(--c7); }
 .running, .diverged, .damaged { font-weight: 600; }
 summary { cursor: pointer; margin-top: 1.5rem; padding: .3rem 0; }
@@ -43,7 +45,7 @@ summary { cursor: pointer; margin-top: 1.5rem; padding: .3rem 0; }
   #table tr { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .8rem;
     margin-bottom: .8rem; }
   #table tbody th, #table td { border: 0; padding: .1rem 0; text-align: left; }
-  #table td { display: flex; gap: 1rem; justify-content: space-between; }
+  #table td { display: flex; gap: 1rem; white-space: normal; justify-content: space-between; }
   #table td::before { content: attr(data-of); color: var(--weak); }
   #table td.none { display: none; }
 }
@@ -102,9 +104,9 @@ def whole(look: Look, lang: str, shown: Sequence[str] | None) -> str:
         for name in COLUMNS
     )
     figures = "".join(
-        f"<figure><figcaption>{say(lang, name)}</figcaption><div id={name}>{made[name]}</div>"
+        f"<figure><figcaption>{say(lang, word)}</figcaption><div id={name}>{made[name]}</div>"
         "</figure>"
-        for name in FIGURES
+        for name, word in FIGURES.items()
     )
     words = {name: escape(say(lang, name)) for name in ("live", "away")}
     body = [
@@ -115,6 +117,7 @@ def whole(look: Look, lang: str, shown: Sequence[str] | None) -> str:
         f" tabindex=0><table id=table role=table aria-labelledby=of><thead role=rowgroup>"
         f"<tr role=row>{heads}</tr></thead>",
         f"<tbody id=runs role=rowgroup>{made['runs']}</tbody></table></div>",
+        f"<ul id=notes>{made['notes']}</ul>",
         f"<p class=weak>{say(lang, 'key')}</p><div class=figures>{figures}</div>",
         f"<details><summary>{say(lang, 'numbers')}</summary>",
         f"<div id=numbers>{made['numbers']}</div></details></main>",
@@ -135,7 +138,8 @@ def pieces(look: Look, lang: str, shown: Sequence[str] | None) -> dict[str, str]
     rows = [_row(run, lang, colours.get(run.key)) for run in look.runs]
     figures = {name: _figure(name, drawn, lang) for name in FIGURES}
     numbers = "".join(_numbers(run, lang) for run in drawn)
-    return {"runs": "".join(rows), **figures, "numbers": numbers}
+    notes = "".join(_note(run) for run in look.runs if run.why)
+    return {"runs": "".join(rows), "notes": notes, **figures, "numbers": numbers}
 
 
 def chosen(runs: Sequence[Seen], shown: Sequence[str] | None) -> list[Seen]:
@@ -150,19 +154,20 @@ def chosen(runs: Sequence[Seen], shown: Sequence[str] | None) -> list[Seen]:
 def _row(run: Seen, lang: str, colour: int | None) -> str:
     cells = _cells(run, lang)
     checked = "" if colour is None else " checked"
+    about = ", ".join(_text(name) for name in (run.network, run.data, run.recipe) if name)
     name = (
         f'<th scope=row role=rowheader title="{_text(str(run.path))}"><label>'
         f"<input type=checkbox id=draw-{run.key} value={run.key}{checked}"
         f' aria-label="{say(lang, "draw")} {_text(run.name)}">'
-        f"{'' if colour is None else swatch(colour)}<bdi>{_text(run.name)}</bdi></label></th>"
+        f"{'' if colour is None else swatch(colour)}<bdi>{_text(run.name)}</bdi></label>"
+        f"<small>{about}</small></th>"
     )
     told = "".join(_cell(column, cells[column], lang) for column in COLUMNS[1:])
     return f"<tr role=row>{name}{told}</tr>"
 
 
 def _cell(column: str, text: str, lang: str) -> str:
-    kind = "s" if column == "state" else "n" if column in COUNTED else ""
-    kind += "" if text else " none"
+    kind = ("n" if column in COUNTED else "") + ("" if text else " none")
     of = say(lang, column)
     return f'<td role=cell class="{kind.strip()}" data-of="{of}"><span>{text}</span></td>'
 
@@ -185,16 +190,18 @@ def _cells(run: Seen, lang: str) -> dict[str, str]:
         else "",
         "rate": "" if told["images_per_second"] is None else f"{told['images_per_second']:,.0f}",
         "lr": "" if told["lr"] is None else f"{told['lr']:.3g}",
-        "network": _text(run.network or ""),
-        "data": _text(run.data or ""),
-        "recipe": _text(run.recipe or ""),
     }
 
 
 def _state(run: Seen, lang: str) -> str:
     state = "validating" if run.validating else run.state
-    why = f"<small><bdi>{_text(run.why)}</bdi></small>" if run.why else ""
-    return f"<b class={run.state}>{say(lang, state)}</b>{why}"
+    return f"<span class={run.state}>{say(lang, state)}</span>"
+
+
+def _note(run: Seen) -> str:
+    """What ended a run, or is damaged in it."""
+    assert run.why is not None
+    return f"<li><b><bdi>{_text(run.name)}</bdi></b>: <bdi>{_text(run.why)}</bdi></li>"
 
 
 def _epoch(run: Seen) -> str:
@@ -211,10 +218,10 @@ def _figure(name: str, runs: Sequence[Seen], lang: str) -> str:
     return svg(
         lines,
         key=name,
-        title=say(lang, "by_epoch").format(what=say(lang, name)),
+        title=say(lang, "by_epoch").format(what=say(lang, FIGURES[name])),
         desc=" ".join(_described(lines, told, lang)) or say(lang, "empty"),
         x_label=say(lang, "epoch"),
-        y_label=say(lang, name),
+        y_label=say(lang, FIGURES[name]),
         percent=percent,
         log=not percent,
         empty=say(lang, "empty"),
