@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -225,8 +226,9 @@ def test_a_process_that_ended_and_is_still_listed_is_gone() -> None:
     began = now._began(child.pid)
     assert child.stdout is not None
     child.stdout.read()  # until it ends
-    while now._began(child.pid):
-        pass
+    end = time.monotonic() + 5
+    while now._began(child.pid) and time.monotonic() < end:
+        time.sleep(0.001)
     assert gone(Process(child.pid, this_process().host, began)) is True
     child.stdout.close()
     child.wait()
