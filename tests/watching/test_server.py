@@ -359,6 +359,7 @@ def test_a_port_in_use_is_passed_over_unless_it_was_named(
         (["--host", "192.0.2.1"], "--host 192.0.2.1"),  # RFC 5737: nobody's own
         (["--lang", "fr"], "en, zh"),
         ([""], "an empty name"),
+        (["x" * 300], "cannot be looked at: File name too long"),
         ([__file__], "name a run folder"),
     ],
 )

@@ -106,7 +106,11 @@ class Reader:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         for path in paths:
-            if path.exists() and not path.is_dir():
+            try:
+                other = path.exists() and not path.is_dir()
+            except OSError as error:  # a name that is too long, or a folder that is closed to us
+                raise UsageError(f"{path}: cannot be looked at: {error.strerror}") from None
+            if other:
                 raise UsageError(f"{path}: a file; name a run folder, or a folder of them")
         self.paths = list(dict.fromkeys(paths))
         self._known: dict[Path, tuple[tuple[int, ...], Any]] = {}
