@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _eval(commands)
     _verify(commands)
     _predict(commands)
+    _look(commands)
     _bench(commands)
     return top
 
@@ -185,6 +186,37 @@ def _predict(commands: Commands) -> None:
     predict = _command(commands, "predict", "predict:predict", about="say what pictures show")
     predict.add_argument("run", metavar="RUN", help="the run folder of a trained network")
     predict.add_argument("files", metavar="FILE", nargs="+", help="a picture")
+
+
+def _look(commands: Commands) -> None:
+    look = _command(
+        commands,
+        "look",
+        "look:look",
+        about="look into a network: filters, maps, Grad-CAM, mistakes",
+    )
+    look.add_argument("run", metavar="RUN", help="the run folder of a trained network")
+    look.add_argument("files", metavar="PICTURE", nargs="*", help="what it sees in these")
+    look.add_argument(
+        "--what",
+        metavar="NAME",
+        help="sees, maps, cam, saliency, occlusion or gradients, of pictures; filters, units, "
+        "weights, exciting, embedding, mistakes, suspects or twins (default: an overview)",
+    )
+    look.add_argument("--layer", metavar="NAME", help="a layer or stage, such as conv2")
+    look.add_argument("--class", dest="target", metavar="NAME", help="default: the one it answers")
+    look.add_argument("--channel", type=int, metavar="N", help="of the layer, from 0 (exciting)")
+    look.add_argument(
+        "--split", default="test", metavar="NAME", help="test (default), validation, train"
+    )
+    look.add_argument("--number", type=int, metavar="N", help="how many are shown")
+    look.add_argument(
+        "--sample", type=int, metavar="N", help="pictures looked at (what half a minute allows)"
+    )
+    look.add_argument(
+        "--out", metavar="FILE", help="a .png or .svg (default: look-NAME.png in the run folder)"
+    )
+    _from(look)
 
 
 def _bench(commands: Commands) -> None:

@@ -1,0 +1,102 @@
+"""Feature maps of one picture, a row for each layer, and what a network sees in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from neocog.report import fonts, panels
+from neocog.report.heat import Heat
+
+ANSWERS = 5  # in the bars
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Some maps (n, h, w) of one layer, and the channels that they are."""
+
+    name: str
+    maps: np.ndarray
+    channels: Sequence[int]
+    size: tuple[int, ...]  # of the layer's output: (C, H, W)
+
+
+def figure(image: Tensor, rows: Sequence[Row], *, title: str) -> Figure:
+    """The picture (C, H, W), and below it a row of maps for each layer, each row on one scale."""
+    columns = max(len(row.maps) for row in rows)
+    drawn = Figure(figsize=(1.05 * columns + 1.9, 1.2 * (len(rows) + 1)), layout="constrained")
+    grid = drawn.subplots(len(rows) + 1, columns, squeeze=False)
+    for axes in grid.flat:
+        panels.bare(axes)
+    panels.picture(grid[0, 0], image)
+    _left(grid[0, 0], "the picture")
+    _rows(grid[1:], rows)
+    drawn.suptitle(title, fontsize=10)
+    return drawn
+
+
+def seen(
+    image: Tensor,
+    heats: Sequence[Heat],
+    rows: Sequence[Row],
+    *,
+    answers: Sequence[tuple[str, float]],
+    title: str,
+) -> Figure:
+    """A picture, its answers as bars, heat over it, and feature maps below."""
+    columns = max(len(row.maps) for row in rows) if rows else 1
+    high = 1.0 * len(rows)
+    drawn = Figure(figsize=(9, 3.1 + high), layout="constrained")
+    top, below = drawn.subfigures(2, 1, height_ratios=(2.7, max(high, 0.01)), squeeze=False)[:, 0]
+    first = top.subplots(1, 2 + len(heats), width_ratios=[1] * (1 + len(heats)) + [0.9])
+    for axes in first:
+        panels.bare(axes)
+    panels.picture(first[0], image)
+    panels.caption(first[0], "what the network is given")
+    for axes, each in zip(first[1:], heats, strict=False):
+        panels.heat(axes, each.image, each.values)
+        panels.caption(axes, each.said)
+    _bars(first[-1], answers[:ANSWERS])
+    if rows:
+        grid = below.subplots(len(rows), columns, squeeze=False)
+        for axes in grid.flat:
+            panels.bare(axes)
+        _rows(grid, rows)
+    drawn.suptitle(title, fontsize=11, fontfamily=fonts.families())
+    return drawn
+
+
+def _rows(grid: np.ndarray, rows: Sequence[Row]) -> None:
+    for line, row in zip(grid, rows, strict=True):
+        low, high = float(row.maps.min(initial=0.0)), float(row.maps.max(initial=0.0))
+        for axes, values, channel in zip(line, row.maps, row.channels, strict=False):
+            axes.imshow(values, cmap="gray", vmin=low, vmax=high if high > low else low + 1)
+            panels.caption(axes, str(channel), size=6, colour=panels.GREY)
+        _left(line[0], f"{row.name}\n{'x'.join(map(str, row.size))}")
+
+
+def _bars(axes: Axes, answers: Sequence[tuple[str, float]]) -> None:
+    names = [name for name, _ in answers]
+    axes.barh(range(len(answers)), [chance for _, chance in answers], color=panels.RIGHT)
+    axes.set(xlim=(0, 1.0), ylim=(max(len(answers), 2) - 0.4, -0.6))
+    for place, (name, (_, chance)) in enumerate(zip(names, answers, strict=True)):
+        ahead = chance < 0.5
+        axes.text(
+            chance + 0.02 if ahead else 0.02,
+            place,
+            f"{name}  {chance:.1%}",
+            va="center",
+            fontsize=8,
+            color="black" if ahead else "white",
+            fontfamily=fonts.families(),
+        )
+    panels.caption(axes, "its answers")
+
+
+def _left(axes: Axes, text: str) -> None:
+    axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
