@@ -45,7 +45,7 @@ def test_a_run_alone_gives_an_overview_in_its_folder(
 def test_pictures_are_seen_one_figure_each(
     run: Path, pictures: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["look", str(run), *pictures]) == 0
+    assert main(["look", str(run), *pictures, "--number", "2"]) == 0
     assert (run / "look-sees.png").is_file()
     assert (run / "look-sees-2.png").is_file()
     assert "0.png: " in capsys.readouterr().out

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neocog.report import fonts, panels
 from neocog.report.heat import Heat
+from neocog.report.kernels import line_between, tiled
 
 ANSWERS = 5  # in the bars
 
@@ -29,13 +30,13 @@ class Row:
 def figure(image: Tensor, rows: Sequence[Row], *, title: str) -> Figure:
     """The picture (C, H, W), and below it a row of maps for each layer, each row on one scale."""
     columns = max(len(row.maps) for row in rows)
-    drawn = Figure(figsize=(1.05 * columns + 1.9, 1.2 * (len(rows) + 1)), layout="constrained")
-    grid = drawn.subplots(len(rows) + 1, columns, squeeze=False)
-    for axes in grid.flat:
-        panels.bare(axes)
-    panels.picture(grid[0, 0], image)
-    _left(grid[0, 0], "the picture")
-    _rows(grid[1:], rows)
+    drawn = Figure(figsize=(1.0 * columns + 1.6, 1.15 * (len(rows) + 1)), layout="constrained")
+    grid = drawn.subplots(len(rows) + 1, 1)
+    panels.bare(grid[0])
+    panels.picture(grid[0], image)
+    grid[0].set_anchor("W")
+    _left(grid[0], "the picture")
+    _rows(grid[1:], rows, columns)
     drawn.suptitle(title, fontsize=10)
     return drawn
 
@@ -63,21 +64,25 @@ def seen(
         panels.caption(axes, each.said)
     _bars(first[-1], answers[:ANSWERS])
     if rows:
-        grid = below.subplots(len(rows), columns, squeeze=False)
-        for axes in grid.flat:
-            panels.bare(axes)
-        _rows(grid, rows)
+        _rows(below.subplots(len(rows), 1, squeeze=False)[:, 0], rows, columns)
     drawn.suptitle(title, fontsize=11, fontfamily=fonts.families())
     return drawn
 
 
-def _rows(grid: np.ndarray, rows: Sequence[Row]) -> None:
-    for line, row in zip(grid, rows, strict=True):
-        low, high = float(row.maps.min(initial=0.0)), float(row.maps.max(initial=0.0))
-        for axes, values, channel in zip(line, row.maps, row.channels, strict=False):
-            axes.imshow(values, cmap="gray", vmin=low, vmax=high if high > low else low + 1)
-            panels.caption(axes, str(channel), size=6, colour=panels.GREY)
-        _left(line[0], f"{row.name}\n{'x'.join(map(str, row.size))}")
+def _rows(lines: np.ndarray, rows: Sequence[Row], columns: int) -> None:
+    """A row is one image: an axes for each map would take seconds to lay out."""
+    for axes, row in zip(lines, rows, strict=True):
+        panels.bare(axes)
+        low, high = float(row.maps.min()), float(row.maps.max())
+        level = (row.maps - min(low, 0.0)) / (max(high - min(low, 0.0), 1e-12))
+        axes.imshow(tiled(level[..., None], columns).squeeze(2), cmap="gray", vmin=0, vmax=1)
+        axes.set_anchor("W")
+        height, width = row.maps.shape[1:]
+        line = line_between(height)
+        for place, channel in enumerate(row.channels):
+            middle = line + place * (width + line) + width / 2
+            axes.text(middle, 0, channel, fontsize=6, color=panels.GREY, ha="center", va="bottom")
+        _left(axes, f"{row.name}\n{'x'.join(map(str, row.size))}")
 
 
 def _bars(axes: Axes, answers: Sequence[tuple[str, float]]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -31,6 +32,21 @@ class Block:
     columns: int = COLUMNS
 
 
+def rows(blocks: Sequence[Block], *, title: str, side: float = 1.0) -> Figure:
+    """A row for each block, its heading on the left; pictures `side` inches wide."""
+    columns = max(block.columns for block in blocks)
+    size = (columns * side + 1.2, len(blocks) * (side + 0.2) + 0.6)
+    drawn = Figure(figsize=size, layout="constrained")
+    grid = drawn.subplots(len(blocks), columns, squeeze=False)
+    for axes in grid.flat:
+        panels.bare(axes)
+    for line, block in zip(grid, blocks, strict=True):
+        _fill(line, block.cards)
+        line[0].set_ylabel(block.heading, rotation=0, ha="right", va="center", fontsize=8)
+    drawn.suptitle(title, fontsize=10)
+    return drawn
+
+
 def figure(blocks: Sequence[Block], *, title: str, side: float = 1.5) -> Figure:
     """The blocks, one below the other; pictures `side` inches wide."""
     full = [block for block in blocks if block.cards] or list(blocks)
@@ -43,12 +59,16 @@ def figure(blocks: Sequence[Block], *, title: str, side: float = 1.5) -> Figure:
         grid = part.subplots(_rows(block), block.columns, squeeze=False)
         for axes in grid.flat:
             panels.bare(axes)
-        for axes, card in zip(grid.flat, block.cards, strict=False):
-            panels.picture(axes, card.image)
-            panels.caption(axes, card.text, colour=card.colour, size=7)
+        _fill(grid.flat, block.cards)
         part.suptitle(block.heading, fontsize=9, x=0.01, ha="left")
     drawn.suptitle(title, fontsize=10)
     return drawn
+
+
+def _fill(places: Iterable[Axes], cards: Sequence[Card]) -> None:
+    for axes, card in zip(places, cards, strict=False):
+        panels.picture(axes, card.image)
+        panels.caption(axes, card.text, colour=card.colour, size=7)
 
 
 def _rows(block: Block) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neocog.report import panels
 
-COLUMNS = 2  # pairs in a row, where there are more than four pictures
+COLUMNS = 2  # pairs in a row, where there are more than two pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Heat:
 
 def figure(shown: Sequence[Heat], *, title: str) -> Figure:
     """A row for each picture, two beside each other where there are many."""
-    across = COLUMNS if len(shown) > 4 else 1
+    across = COLUMNS if len(shown) > 2 else 1
     rows = -(-len(shown) // across)
     drawn = Figure(figsize=(5.0 * across, 2.65 * rows + 0.5), layout="constrained")
     grid = drawn.subplots(rows, 2 * across, squeeze=False)

@@ -45,13 +45,18 @@ def tiled(tiles: np.ndarray, columns: int) -> np.ndarray:
     """Tiles (N, h, w, C) beside and below each other, with white lines between."""
     count, height, width, channels = tiles.shape
     rows = math.ceil(count / columns)
-    line = max(1, height // 8)
+    line = line_between(height)
     sheet = np.ones((rows * (height + line) + line, columns * (width + line) + line, channels))
     for place, tile in enumerate(tiles):
         top = line + place // columns * (height + line)
         left = line + place % columns * (width + line)
         sheet[top : top + height, left : left + width] = tile
     return sheet
+
+
+def line_between(height: int) -> int:
+    """Pixels between tiles so high."""
+    return max(1, height // 8)
 
 
 def _columns(count: int) -> int:

@@ -29,8 +29,8 @@ def sentence(layers: Sequence[Behaviour]) -> str:
     dead = [f"{each.name} {each.dead:.0%}" for each in layers if each.dead > 0]
     full = [f"{each.name} {each.saturated:.0%}" for each in layers if each.saturated]
     words = f"Activations of {len(layers)} layers. "
-    words += f"Dead units: {', '.join(dead)}. " if dead else "No unit is dead. "
-    return words + (f"Saturated values: {', '.join(full)}." if full else "")
+    words += f"Dead units: {', '.join(dead)}." if dead else "No unit is dead."
+    return words + (f" Saturated values: {', '.join(full)}." if full else "")
 
 
 def _shares(axes: Axes, layers: Sequence[Behaviour]) -> None:

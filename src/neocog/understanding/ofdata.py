@@ -46,7 +46,7 @@ def mistakes(subject: Subject, asked: Asked) -> Seen:
         "highest_loss": facts,
         "surest_wrong": _facts(subject, part, surest, places),
     }
-    words = f"{head}. {_in_words(facts[:3])}"
+    words = f"{head}.\n{_in_words(facts[:3])}"
     return Seen("mistakes", drawn, words, numbers, {}, _table(facts))
 
 
@@ -78,7 +78,7 @@ def suspects(subject: Subject, asked: Asked) -> Seen:
         "noise": found.noise,
         "suspects": facts,
     }
-    words = f"{head}. {_in_words(facts[:3])}"
+    words = f"{head}.\n{_in_words(facts[:3])}"
     table = _table(facts[: len(some)])
     return Seen("suspects", drawn, words, numbers, {"joint": found.joint}, table)
 
@@ -208,7 +208,7 @@ def _facts(
 
 
 def _in_words(facts: Sequence[dict[str, Any]]) -> str:
-    return " ".join(
+    return "\n".join(
         f"{fact['picture']}: labelled {fact['label']} ({fact['label_probability']:.0%}), "
         f"{fact['answer']} {fact['probability']:.0%}."
         for fact in facts

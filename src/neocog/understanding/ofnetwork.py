@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from neocog.analysis import peaks
 from neocog.analysis import units as behaving
@@ -23,6 +23,7 @@ from neocog.understanding.subject import Part, Subject
 BATCH = 64  # pictures of which gradients are taken
 PATCHES = 9  # pictures a channel, as in Zeiler and Fergus
 CHANNELS = 8
+BEYOND = 190  # the grey of what is no picture
 SAMPLE = 1000  # pictures that activations are counted over, at most
 
 
@@ -165,7 +166,7 @@ def exciting(subject: Subject, asked: Asked) -> Seen:
         "found": facts,
     }
     shown = ", ".join(block.heading.removeprefix("channel ") for block in blocks)
-    drawn = gallery.figure(blocks, title=f"{head}\n{subject.title}", side=0.95)
+    drawn = gallery.rows(blocks, title=f"{head}\n{subject.title}")
     return Seen("exciting", drawn, f"{head}. Channels {shown}.", numbers)
 
 
@@ -184,7 +185,7 @@ def _patches(
     """What excites a channel, strongest first."""
     for n, place in enumerate(found.places[channel].tolist()):
         at = int(found.rows[channel, n]), int(found.columns[channel, n])
-        top, left, bottom, right = box = peaks.patch(field, *at, subject.spec.size)
+        box = peaks.patch(field, *at, subject.spec.size)
         images, _ = subject.images(part, np.array([place]))
         value = float(found.values[channel, n])
         fact = {
@@ -195,4 +196,22 @@ def _patches(
             "position": list(at),
             "patch": list(box),
         }
-        yield Card(images[0][:, top:bottom, left:right], f"{value:.3g}"), fact
+        yield Card(_framed(images[0], field, at, box), f"{value:.3g}"), fact
+
+
+def _framed(
+    image: Tensor, field: Field | None, at: tuple[int, int], box: tuple[int, int, int, int]
+) -> Tensor:
+    """The patch of a picture (C, H, W) that a unit sees, all of one size: grey is beyond its edge.
+    Of fields as large as the picture what there is of it.
+    """
+    top, left, bottom, right = box
+    seen = image[:, top:bottom, left:right]
+    sides = image.shape[1:]
+    if field is None or any(span.size >= side for span, side in zip(field, sides, strict=True)):
+        return seen
+    first = [round(span.ends[0] + n * span.stride) for span, n in zip(field, at, strict=True)]
+    canvas = image.new_full((len(image), field[0].size, field[1].size), BEYOND)
+    down, across = top - first[0], left - first[1]
+    canvas[:, down : down + seen.shape[1], across : across + seen.shape[2]] = seen
+    return canvas

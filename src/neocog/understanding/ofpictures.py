@@ -125,7 +125,7 @@ def explained(what: str, subject: Subject, asked: Asked) -> Seen:
     drawn = heat.figure(heats, title=f"{TITLES[what].format(layer=layer)}\n{subject.title}")
     numbers = {"what": what, "layer": layer or None, "pictures": facts}
     arrays = {"values": np.stack([each.values for each in heats])}
-    words = f"{TITLES[what].format(layer=layer)}. {' '.join(map(_sentence, facts))}"
+    words = "\n".join([f"{TITLES[what].format(layer=layer)}.", *map(_sentence, facts)])
     return Seen(what, drawn, words, numbers, arrays)
 
 
