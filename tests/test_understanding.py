@@ -47,7 +47,8 @@ def quick(data: Dataset | str, out: Path, network: nn.Module | str = "lenet_relu
 
 @pytest.mark.parametrize("what", LOOKS)
 def test_every_look_draws_a_figure_with_words_and_numbers(run: neocog.Run, what: str) -> None:
-    found = run.look(what, sample=120, number=None if what == "maps" else 2)
+    channel = 3 if what == "exciting" else None  # eight rows take a second to lay out
+    found = run.look(what, sample=120, number=2, channel=channel)
     assert found.what == what
     assert len(found.words) > 20
     said = json.loads(json.dumps(found.numbers, allow_nan=False))
@@ -85,26 +86,22 @@ def test_mistakes_are_those_of_the_recorded_scores(run: neocog.Run) -> None:
     assert found["wrong"] == round((1 - scores["top1"]) * scores["n"])
 
 
-def test_labels_that_were_planted_wrong_are_suspected(tmp_path: Path) -> None:
+def test_planted_wrong_labels_and_twins_are_found(tmp_path: Path) -> None:
     data = neocog.load("digits")
     places = np.random.default_rng(0).choice(len(data.test), 12, replace=False)
     data.test.labels[places] = (data.test.labels[places] + 3) % 10
-    spoiled = api.train(
+    twin = next(place for place in range(100) if place not in places)
+    data.test.images[twin] = data.train.images[17]
+    run = api.train(
         "lenet_relu", data, epochs=6, out=tmp_path / "run", watcher=Silent(), tell=lambda line: None
     )
-    found = spoiled.look("suspects", data=data).numbers
+    found = run.look("suspects", data=data).numbers
     suspected = [each["picture"] for each in found["suspects"]]
     assert len(set(suspected) & set(places.tolist())) >= 11
     assert set(suspected[:9]) <= set(places.tolist())
-
-
-def test_planted_twins_are_found(tmp_path: Path) -> None:
-    data = neocog.load("digits")
-    data.test.images[5] = data.train.images[17]
-    run = quick(data, tmp_path / "run")
-    found = run.look("twins", data=data).numbers
-    assert found["exact"] >= 1
-    assert {"picture": 5, "train": 17, "exact": True}.items() <= found["pairs"][0].items()
+    twins = run.look("twins", data=data).numbers
+    assert twins["exact"] == 1
+    assert {"picture": twin, "train": 17, "exact": True}.items() <= twins["pairs"][0].items()
 
 
 def test_wrong_names_are_answered_with_the_nearest(run: neocog.Run) -> None:
@@ -130,6 +127,7 @@ def test_wrong_names_are_answered_with_the_nearest(run: neocog.Run) -> None:
 
 def test_a_class_goes_by_name_before_number(run: neocog.Run) -> None:
     subject = open_subject(run.folder)
+    # as a run of other classes would have it
     object.__setattr__(subject.spec, "classes", ("1", "0", "Cat", "dog"))
     assert [subject.target(name) for name in ("1", "0", "cat", "3")] == [0, 1, 2, 3]
 
@@ -142,11 +140,11 @@ def test_a_thousand_classes_are_not_all_listed(run: neocog.Run) -> None:
 
 
 def test_a_run_without_a_test_split_shows_validation_and_says_so(tmp_path: Path) -> None:
-    photos = flat_folder(tmp_path / "photos", 8)
+    photos = tmp_path / "photos"
+    for part in ("train", "val"):
+        flat_folder(photos / part, 6)
     run = quick(str(photos), tmp_path / "run")
     heard: list[str] = []
-    if run.folder.data["pictures"]["test"]:
-        pytest.skip("the folder was cut in three")
     found = run.look("mistakes", tell=heard.append)
     assert found.numbers["split"] == "validation"
     assert any("no test split" in line for line in heard)
@@ -202,20 +200,18 @@ def test_a_network_of_a_users_own_is_given_again(tmp_path: Path) -> None:
         api.open_run(tmp_path / "run").look("cam")
     own = api.open_run(tmp_path / "run", network=OwnClass())
     assert own.look("cam", number=1).numbers["layer"] == "body"
-    for what in ("sees", "units", "embedding", "exciting", "filters"):
-        assert own.look(what, sample=64).numbers
+    for what in ("units", "embedding", "filters"):
+        assert own.look(what, sample=16).numbers
 
 
-def test_a_network_without_a_map_says_so(tmp_path: Path) -> None:
-    dense = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    run = quick("digits", tmp_path / "run", dense)
-    with pytest.raises(UsageError, match="no layer of this network puts out a map"):
-        run.look("cam")
-    with pytest.raises(UsageError, match="convolution"):
-        run.look("filters")
-    assert "gradients" in run.look("sees").numbers
-    assert run.look("saliency").numbers["layer"] is None
-    assert run.look("weights").numbers["layers"][0]["name"] == "1"
+def test_a_network_without_a_map_says_so(run: neocog.Run) -> None:
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
+    for what, words in (("cam", "no layer of this network puts out a map"), ("filters", "convol")):
+        with pytest.raises(UsageError, match=words):
+            look(run.folder, what, network=dense)
+    assert "gradients" in look(run.folder, "sees", network=dense).numbers
+    assert look(run.folder, "saliency", network=dense).numbers["layer"] is None
+    assert look(run.folder, "weights", network=dense).numbers["layers"][0]["name"] == "1"
 
 
 def test_colour_pictures_and_names_in_other_scripts(
@@ -228,8 +224,8 @@ def test_colour_pictures_and_names_in_other_scripts(
     shown = tmp_path / "图.png"
     picture((40, 60, 220), 1).convert("CMYK").convert("L").save(shown)
     assert run.look("sees", shown, number=2).content("svg")
-    for what in ("mistakes", "embedding"):
-        assert run.look(what, split="train", number=3).content("png")
+    assert run.look("mistakes", split="train", number=3).content("png")
+    assert run.look("embedding", split="train").content("png")
     assert not [each for each in recwarn if "Glyph" in str(each.message)]
     shape = run.look("filters").numbers["shape"]
     assert shape == [6, 3, 5, 5]
@@ -237,12 +233,11 @@ def test_colour_pictures_and_names_in_other_scripts(
 
 def test_of_many_stages_the_last_of_each_group_is_shown() -> None:
     class Fake:
-        network = neocog.create("alexnet", num_classes=10)
-        shapes = dict.fromkeys(dict(network.named_children()), (1, 5, 5))
+        network = neocog.create("alexnet_cifar", num_classes=10)
+        shapes = dict.fromkeys([name for name, _ in network.named_children()][:-1], (1, 5, 5))
 
     names = ofpictures.chosen(Fake())  # type: ignore[arg-type]
-    assert names[0] == "pool1" or names[0] == "norm1"
-    assert len(names) <= 10
+    assert names == ["conv1", "pool1", "conv2", "pool2", "relu3", "relu4", "pool5"]
 
 
 def test_one_subject_serves_several_looks_and_reads_its_data_once(

@@ -1,7 +1,8 @@
 """Pictures of one split that another has as well: the same pixels, or nearly the same picture.
 
-The network finds the candidates (whom it takes for neighbours), the pixels decide: a network that
-has learned its classes well takes many different pictures for the same.
+Candidates are the nearest of the other split by what the network makes of them, and the nearest by
+coarse pixels; the pixels decide, for a network that has learned its classes well takes many
+different pictures for the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from neocog.data import alike
 from neocog.data.examine import SIDE
 from neocog.data.spec import to_channels
 
+COARSE = 8  # blocks a side
 NEAR = 0.99  # likeness: clothes and digits on black reach 0.98 without being the same picture
 
 
@@ -33,7 +35,7 @@ class Album:
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture, and the one of the other split that the network takes for its neighbour."""
+    """A picture, and the one of the other split that is most like it."""
 
     place: int
     other: int
@@ -70,9 +72,12 @@ def together(parts: list[Album]) -> Album:
 
 def pairs(one: Album, other: Album) -> list[Pair]:
     """For each picture of `one` its nearest of `other`, those that are most alike first."""
-    near = nearest(one.vectors, other.vectors)
     same = {digest: row for row, digest in reversed(list(enumerate(other.digests)))}
     exact = np.array([digest in same for digest in one.digests], dtype=bool)
+    by_network = nearest(one.vectors, other.vectors)
+    by_pixels = nearest(_coarse(one.small), _coarse(other.small))
+    alike_both = [_likeness(one.small, other.small[near]) for near in (by_network, by_pixels)]
+    near = np.where(alike_both[1] > alike_both[0], by_pixels, by_network)
     near = np.array([same.get(d, n) for d, n in zip(one.digests, near.tolist(), strict=True)])
     cosine = cosines(one.vectors, other.vectors[near])
     likeness = _likeness(one.small, other.small[near])
@@ -87,6 +92,13 @@ def pairs(one: Album, other: Album) -> list[Pair]:
         )
         for row in order
     ]
+
+
+def _coarse(small: np.ndarray) -> np.ndarray:
+    """Greys (N, SIDE, SIDE) as vectors of blocks, without their mean."""
+    blocks = small.reshape(len(small), COARSE, SIDE // COARSE, COARSE, -1).mean((2, 4))
+    flat = blocks.reshape(len(small), -1)
+    return np.asarray(flat - flat.mean(1, keepdims=True))
 
 
 def _likeness(one: np.ndarray, other: np.ndarray) -> np.ndarray:

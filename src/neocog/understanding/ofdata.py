@@ -21,6 +21,7 @@ from neocog.understanding.subject import Part, Subject
 
 SHOWN = 12  # pictures of a kind
 POINTS = 1000  # of an embedding: t-SNE takes seconds for so many
+DOUBTFUL = 0.3  # of the answers are wrong: too many to believe its doubts
 SIDE_BY_SIDE = 3  # pairs in a row
 
 
@@ -61,6 +62,12 @@ def suspects(subject: Subject, asked: Asked) -> Seen:
             "validation and test first"
         )
     said, places = subject.said(part, asked.sample)
+    wrong = disagreeing.wrong(said)
+    if wrong > DOUBTFUL * len(places):
+        subject.tell(
+            f"this network is wrong on {wrong:,} of {len(places):,} pictures: its doubts say more "
+            "of itself than of the labels"
+        )
     found = disagreeing.suspects(said)
     some = found.found[: asked.number or 2 * SHOWN]
     head = (
@@ -233,14 +240,11 @@ def _table(facts: Sequence[dict[str, Any]]) -> list[list[str]]:
 def _pair(subject: Subject, part: Part, train: Part, pair: Pair) -> list[Card]:
     like = "the same pixels" if pair.exact else f"likeness {pair.likeness:.3f}"
     cards = []
-    for each, place, colour in (
-        (part, pair.place, "black"),
-        (train, pair.other, panels.WRONG if pair.twins else "black"),
-    ):
+    for each, place, said in ((part, pair.place, part.name), (train, pair.other, like)):
         images, _ = subject.images(each, np.array([place]))
         name = str(each.called(int(each.there[place]))).rsplit("/", 1)[-1]
-        text = f"{each.name} {fonts.shown([name])[0]}\n{like}"
-        cards.append(Card(images[0], text, colour))
+        text = f"{said}\n{fonts.shown([name], longest=16)[0]}"
+        cards.append(Card(images[0], text, panels.WRONG if pair.twins else "black"))
     return cards
 
 

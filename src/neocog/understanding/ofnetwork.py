@@ -23,6 +23,7 @@ from neocog.understanding.subject import Part, Subject
 BATCH = 64  # pictures of which gradients are taken
 PATCHES = 9  # pictures a channel, as in Zeiler and Fergus
 CHANNELS = 8
+FRAMED = 0.6  # of a picture's side: larger fields are shown without what is beyond it
 BEYOND = 190  # the grey of what is no picture
 SAMPLE = 1000  # pictures that activations are counted over, at most
 
@@ -203,12 +204,12 @@ def _framed(
     image: Tensor, field: Field | None, at: tuple[int, int], box: tuple[int, int, int, int]
 ) -> Tensor:
     """The patch of a picture (C, H, W) that a unit sees, all of one size: grey is beyond its edge.
-    Of fields as large as the picture what there is of it.
+    Of fields that a picture hardly fills what there is of it.
     """
     top, left, bottom, right = box
     seen = image[:, top:bottom, left:right]
-    sides = image.shape[1:]
-    if field is None or any(span.size >= side for span, side in zip(field, sides, strict=True)):
+    most = [FRAMED * side for side in image.shape[1:]]
+    if field is None or any(span.size > side for span, side in zip(field, most, strict=True)):
         return seen
     first = [round(span.ends[0] + n * span.stride) for span, n in zip(field, at, strict=True)]
     canvas = image.new_full((len(image), field[0].size, field[1].size), BEYOND)

@@ -22,6 +22,7 @@ from neocog.understanding.subject import Subject
 PICTURES = 4  # of a split, where no file is named
 MAPS = 8  # channels a layer
 MOST_ROWS = 10  # layers
+LONGEST = 36  # signs of a file name
 CLIP = 99.0  # percent of pixels lie within the scale of a map with the grain of pixels
 
 
@@ -92,7 +93,7 @@ def gradients(subject: Subject, given: Tensor, target: int, layer: str) -> Found
         "steps": found.steps,
     }
     values = found.values.sum(0).clamp(min=0).cpu().numpy()
-    said = f"adds up to {found.explained:.2f} of {found.difference:.2f}"
+    said = f"adds up to {found.explained:.3g} of {found.difference:.3g}"
     return Found(_without_peaks(values), facts, said)
 
 
@@ -176,7 +177,11 @@ def sees(subject: Subject, asked: Asked) -> Seen:
     order = chances.argsort(descending=True).tolist()
     answers = [(names[k], float(chances[k])) for k in order[: featuremaps.ANSWERS]]
     drawn = featuremaps.seen(
-        each.image, heats, rows, answers=answers, title=f"{_above(each, names)}: {subject.title}"
+        each.image,
+        heats,
+        rows,
+        answers=answers,
+        title=f"{_above(each, names, ', ')}: {subject.title}",
     )
     words = f"{_sentence(facts)} Beside it, what in the picture speaks for that, and feature maps."
     return Seen("sees", drawn, words, {"what": "sees", **facts})
@@ -222,17 +227,17 @@ def _sentence(facts: dict[str, Any]) -> str:
         words += f"{facts['lowest']:.1%}"
     if "complete" in facts:
         off = "" if facts["complete"] else f", NOT complete: {facts['missing']:.0%} is missing"
-        words += f"; what pixels add is {facts['explained']:.2f} of {facts['difference']:.2f} "
+        words += f"; what pixels add is {facts['explained']:.3g} of {facts['difference']:.3g} "
         words += f"in {facts['steps']} steps{off}"
     if facts.get("empty"):
         words += "; nothing in these maps speaks for it"
     return f"{words}."
 
 
-def _above(each: Picture, names: list[str]) -> str:
-    (name,) = fonts.shown([each.name])
+def _above(each: Picture, names: list[str], between: str = "\n") -> str:
+    (name,) = fonts.shown([each.name], longest=LONGEST)
     name = "picture" if name == "class 0" else name
-    return name if each.label is None else f"{name}, labelled {names[each.label]}"
+    return name if each.label is None else f"{name}{between}labelled {names[each.label]}"
 
 
 def _without_peaks(values: np.ndarray) -> np.ndarray:
