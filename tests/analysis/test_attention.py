@@ -153,7 +153,8 @@ def test_patches_cover_the_whole_picture(side: int, patch: int, stride: int) -> 
 
 
 def test_captum_agrees() -> None:
-    captum = pytest.importorskip("captum.attr")
+    from captum import attr as captum  # takes half a second
+
     network, given = small(), picture()
     cam = captum.LayerGradCam(network, network[3])
     expected = cam.attribute(given[None], 2, relu_attributions=True)[0, 0].detach()
@@ -167,7 +168,8 @@ def test_captum_agrees() -> None:
 
 
 def test_captum_hides_the_same_patches() -> None:
-    captum = pytest.importorskip("captum.attr")
+    from captum import attr as captum  # takes half a second
+
     network, given = small(), picture()
     wrapped = nn.Sequential(network, nn.Softmax(1))
     expected = captum.Occlusion(wrapped).attribute(

@@ -15,6 +15,7 @@ from neocog.report.heat import Heat
 from neocog.report.kernels import line_between, tiled
 
 ANSWERS = 5  # in the bars
+SIDE = 60  # pixels of a map in a row, about: so that columns stand below each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +31,14 @@ class Row:
 def figure(image: Tensor, rows: Sequence[Row], *, title: str) -> Figure:
     """The picture (C, H, W), and below it a row of maps for each layer, each row on one scale."""
     columns = max(len(row.maps) for row in rows)
-    drawn = Figure(figsize=(1.0 * columns + 1.6, 1.15 * (len(rows) + 1)), layout="constrained")
+    drawn = Figure(figsize=(0.9 * columns + 1.5, 1.15 * (len(rows) + 1)), layout="constrained")
     grid = drawn.subplots(len(rows) + 1, 1)
     panels.bare(grid[0])
     panels.picture(grid[0], image)
     grid[0].set_anchor("W")
     _left(grid[0], "the picture")
     _rows(grid[1:], rows, columns)
-    drawn.suptitle(title, fontsize=10)
+    drawn.suptitle(title, fontsize=10, fontfamily=fonts.families())
     return drawn
 
 
@@ -51,7 +52,7 @@ def seen(
 ) -> Figure:
     """A picture, its answers as bars, heat over it, and feature maps below."""
     columns = max(len(row.maps) for row in rows) if rows else 1
-    high = 1.0 * len(rows)
+    high = 1.12 * len(rows)
     drawn = Figure(figsize=(9, 3.1 + high), layout="constrained")
     top, below = drawn.subfigures(2, 1, height_ratios=(2.7, max(high, 0.01)), squeeze=False)[:, 0]
     first = top.subplots(1, 2 + len(heats), width_ratios=[1] * (1 + len(heats)) + [0.9])
@@ -75,13 +76,16 @@ def _rows(lines: np.ndarray, rows: Sequence[Row], columns: int) -> None:
         panels.bare(axes)
         low, high = float(row.maps.min()), float(row.maps.max())
         level = (row.maps - min(low, 0.0)) / (max(high - min(low, 0.0), 1e-12))
-        axes.imshow(tiled(level[..., None], columns).squeeze(2), cmap="gray", vmin=0, vmax=1)
+        larger = np.kron(level, np.ones((1, *[max(1, SIDE // side) for side in level.shape[1:]])))
+        axes.imshow(tiled(larger[..., None], columns).squeeze(2), cmap="gray", vmin=0, vmax=1)
         axes.set_anchor("W")
-        height, width = row.maps.shape[1:]
+        height, width = larger.shape[1:]
         line = line_between(height)
         for place, channel in enumerate(row.channels):
             middle = line + place * (width + line) + width / 2
-            axes.text(middle, 0, channel, fontsize=6, color=panels.GREY, ha="center", va="bottom")
+            axes.text(
+                middle, line, channel, fontsize=6, color=panels.GREY, ha="center", va="bottom"
+            )
         _left(axes, f"{row.name}\n{'x'.join(map(str, row.size))}")
 
 
