@@ -144,11 +144,17 @@ def test_a_run_without_a_test_split_shows_validation_and_says_so(tmp_path: Path)
     photos = tmp_path / "photos"
     for part in ("train", "val"):
         flat_folder(photos / part, 6)
+    damaged = photos / "val" / "blue" / "003.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:200])
     run = quick(str(photos), tmp_path / "run")
     heard: list[str] = []
-    found = run.look("mistakes", tell=heard.append)
-    assert found.numbers["split"] == "validation"
+    found = run.look("mistakes", number=50, tell=heard.append).numbers
+    assert found["split"] == "validation"
     assert any("no test split" in line for line in heard)
+    shown = {each["picture"]: each["label"] for each in found["highest_loss"]}
+    assert len(shown) == found["pictures"] == 17  # the damaged one has no logits
+    assert "val/blue/003.jpg" not in shown
+    assert all(path.split("/")[1] == label for path, label in shown.items())
 
 
 def test_pictures_that_moved_are_named_and_the_rest_is_shown(tmp_path: Path) -> None:

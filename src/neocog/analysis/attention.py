@@ -79,13 +79,14 @@ def integrated_gradients(
     *,
     baseline: Tensor | float = 0.0,
     steps: int = FEWEST,
+    most: int = MOST,
     progress: Callable[[int, int], None] | None = None,
 ) -> Integrated:
     """What each value of an input (C, H, W) adds to the logit, on the way from a baseline to it.
 
     The integral is taken by Gauss and Legendre at so many steps; while the sum misses more than
-    1 % of what it must be (completeness), their number is doubled, up to 256. Sundararajan, Taly,
-    Yan 2017, arXiv:1703.01365.
+    1 % of what it must be (completeness), their number is doubled, up to `most`. Sundararajan,
+    Taly, Yan 2017, arXiv:1703.01365.
     """
     start = torch.full_like(picture, baseline) if isinstance(baseline, float) else baseline
     with torch.no_grad():
@@ -94,9 +95,9 @@ def integrated_gradients(
     while True:
         values = _integral(network, (start, picture), target, steps, progress)
         made = Integrated(values.float(), float(values.sum()), difference, steps)
-        if made.missing <= MISSING or steps >= MOST:
+        if made.missing <= MISSING or 2 * steps > most:
             return made
-        steps = min(2 * steps, MOST)
+        steps *= 2
 
 
 def _integral(
@@ -148,7 +149,7 @@ def occlusion(
     Fergus 2014, arXiv:1311.2901, section 4.2.
     """
     sides = picture.shape[1], picture.shape[2]
-    patch = min(patch or max(1, round(min(sides) * PATCH)), *sides)
+    patch = min(patch or patch_side(sides), *sides)
     tops, lefts = (_starts(side, patch, stride or max(1, patch // 2)) for side in sides)
     corners = [(top, left) for top in tops for left in lefts]
     chance = float(network(picture[None])[0].softmax(0)[target])
@@ -167,6 +168,11 @@ def occlusion(
         covered[top : top + patch, left : left + patch] += 1
     least = int(np.argmin(chances))
     return Hidden((drop / covered).float(), chance, chances[least], (*corners[least], patch, patch))
+
+
+def patch_side(sides: Sequence[int]) -> int:
+    """Pixels of the square that is hidden of a picture (H, W)."""
+    return max(1, round(min(sides) * PATCH))
 
 
 def _starts(side: int, patch: int, stride: int) -> Sequence[int]:

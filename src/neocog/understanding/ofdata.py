@@ -178,7 +178,7 @@ def _embedded(
 
 def _album(subject: Subject, part: Part, asked: Asked) -> Album:
     """Vectors and small copies of as many pictures of a split as there is time for."""
-    made = _embedded(subject, part, asked, subject.enough(asked.sample))
+    made = _embedded(subject, part, asked, subject.enough(asked.sample, work=2))
     return pairs.together([pairs.album(kept, images, found) for images, found, kept in made])
 
 

@@ -20,6 +20,7 @@ from neocog.understanding.seen import Asked, Seen
 from neocog.understanding.subject import Subject
 
 PICTURES = 4  # of a split, where no file is named
+PASSES = 150  # of one picture through the network
 MAPS = 8  # channels a layer
 MOST_ROWS = 10  # layers
 LONGEST = 36  # signs of a file name
@@ -75,7 +76,9 @@ def saliency(subject: Subject, given: Tensor, target: int, layer: str) -> Found:
 
 def occlusion(subject: Subject, given: Tensor, target: int, layer: str) -> Found:
     progress = partial(subject.progress, "pictures with a patch hidden")
-    found = attention.occlusion(subject.network, given, target, progress=progress)
+    # patches that overlap by half make some 150 passes; of a large network those beside each other
+    stride = None if subject.enough(None) > PASSES else attention.patch_side(subject.spec.size)
+    found = attention.occlusion(subject.network, given, target, stride=stride, progress=progress)
     facts = {"lowest": found.lowest, "patch": list(found.patch)}
     side = found.patch[2]
     said = f"hiding {side}x{side} takes it to {found.lowest:.1%}"
@@ -84,7 +87,10 @@ def occlusion(subject: Subject, given: Tensor, target: int, layer: str) -> Found
 
 def gradients(subject: Subject, given: Tensor, target: int, layer: str) -> Found:
     progress = partial(subject.progress, "steps of the integral")
-    found = attention.integrated_gradients(subject.network, given, target, progress=progress)
+    most = min(max(subject.enough(None), attention.FEWEST), attention.MOST)
+    found = attention.integrated_gradients(
+        subject.network, given, target, most=most, progress=progress
+    )
     facts = {
         "explained": found.explained,
         "difference": found.difference,
@@ -94,6 +100,7 @@ def gradients(subject: Subject, given: Tensor, target: int, layer: str) -> Found
     }
     values = found.values.sum(0).clamp(min=0).cpu().numpy()
     said = f"adds up to {found.explained:.3g} of {found.difference:.3g}"
+    said += "" if facts["complete"] else f": {found.missing:.0%} missing"
     return Found(_without_peaks(values), facts, said)
 
 

@@ -25,7 +25,7 @@ from neocog.run import RunFolder
 from neocog.rundata import dataset_of
 from neocog.understanding.seen import Progress
 
-WORK = 1.5e12  # multiply-adds that a look may cost unless more is asked for: half a minute or so
+WORK = 1e12  # multiply-adds that a look may cost unless more is asked for: half a minute or so
 FEWEST, MOST = 64, 20_000  # pictures
 PIXELS = 500_000  # of the inputs of a pass
 SHOWN = 5  # missing pictures, or names that there are
