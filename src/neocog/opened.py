@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from matplotlib.figure import Figure
@@ -12,15 +12,17 @@ from torch import nn
 
 from neocog.analysis.scores import summary
 from neocog.data.batches import to_input
-from neocog.data.dataset import Dataset
 from neocog.data.pictures import read
-from neocog.evaluation import Evaluation
-from neocog.protocols import evaluate
 from neocog.recipe import Recipe
 from neocog.recipes import described
 from neocog.records import Epoch
 from neocog.report import curves
 from neocog.run import RunFolder
+
+if TYPE_CHECKING:
+    from neocog.data.dataset import Dataset
+    from neocog.evaluation import Evaluation
+    from neocog.understanding import Seen
 
 
 class Run:
@@ -97,7 +99,51 @@ class Run:
         tell: Callable[[str], None] | None = None,
     ) -> Evaluation:
         """Its scores by one of the papers' protocols, or on other data: see `neocog.evaluate`."""
-        return evaluate(self, views=views, scales=scales, data=data, from_dir=from_dir, tell=tell)
+        from neocog import protocols
+
+        return protocols.evaluate(
+            self, views=views, scales=scales, data=data, from_dir=from_dir, tell=tell
+        )
+
+    def look(
+        self,
+        what: str,
+        *files: str | Path,
+        data: Dataset | None = None,
+        layer: str | None = None,
+        target: str | int | None = None,
+        channel: int | None = None,
+        split: str = "test",
+        number: int | None = None,
+        sample: int | None = None,
+        seed: int = 0,
+        from_dir: str | Path | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Seen:
+        """Into the network: one of `neocog.understanding.LOOKS`, as `look("cam", "coat.png")`.
+
+        What comes back has a `figure`, its `numbers`, `arrays`, and the same in `words`. See
+        `neocog.understanding.look` for the options; `data` is needed where the run's were a
+        Dataset of your own.
+        """
+        from neocog import understanding
+
+        return understanding.look(
+            self.folder,
+            what,
+            *files,
+            network=self.network(),
+            data=data,
+            layer=layer,
+            target=target,
+            channel=channel,
+            split=split,
+            number=number,
+            sample=sample,
+            seed=seed,
+            from_dir=from_dir,
+            tell=tell,
+        )
 
 
 def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:
