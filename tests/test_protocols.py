@@ -56,7 +56,7 @@ def trained(mirrorable: Dataset, tmp_path_factory: pytest.TempPathFactory) -> li
     out = tmp_path_factory.mktemp("trained")
     for name in ("lenet_relu", "lenet_mxnet"):
         made = neocog.create(name, num_classes=10, in_channels=1, seed=1)
-        recipe = Recipe(epochs=2, batch_size=32, lr=0.05)
+        recipe = Recipe(epochs=1, batch_size=32, lr=0.05)
         api.train(made, mirrorable, recipe=recipe, out=out / name, tell=quiet, watcher=Silent())
     return [out / "lenet_relu", out / "lenet_mxnet"]
 
@@ -123,6 +123,24 @@ def test_what_was_kept_and_is_damaged_is_made_anew(runs: list[Path], mirrorable:
     assert "test.mirror.npz: damaged" in told[0]
     assert path.read_bytes() == whole
     assert again.scores == first.scores
+    strange = {**first.facts, "count": "many", "passes": "some"}
+    RunFolder.open(runs[0]).write_predictions("test.mirror", first.predictions, facts=strange)
+    again = neocog.evaluate(runs[0], views="mirror", data=mirrorable, tell=quiet)
+    assert not again.kept
+    assert again.facts == first.facts
+
+
+def test_what_cannot_be_kept_is_shown_all_the_same(
+    runs: list[Path], mirrorable: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any, **named: Any) -> None:
+        raise NeocogError("test.mirror.npz: cannot be written: No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_predictions", full)
+    told = list[str]()
+    said = neocog.evaluate(runs[0], views="mirror", data=mirrorable, tell=told.append)
+    assert said.scores["n"] == 60
+    assert any("No space left on device. It is shown, and not kept" in line for line in told)
 
 
 def test_one_who_stops_it_finds_nothing_half_written(runs: list[Path], mirrorable: Dataset) -> None:
@@ -181,12 +199,11 @@ def test_of_several_runs_the_probabilities_are_averaged(
 
 def test_runs_of_other_seeds_share_their_test_pictures(run: Path, tmp_path: Path) -> None:
     """Other validation pictures were held out, so the data sets' fingerprints differ."""
-    out = tmp_path / "other"
-    other = api.train(
-        "lenet_relu", "digits", recipe="quick", epochs=1, changes={"seed": 3}, out=out,
-        tell=quiet, watcher=Silent(),
-    )  # fmt: skip
-    assert other.folder.data["fingerprint"] != RunFolder.open(run).data["fingerprint"]
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    made = json.loads((other / "recipe.json").read_text())
+    made["data"] |= {"seed": 3, "fingerprint": neocog.load("digits", seed=3).fingerprint()}
+    (other / "recipe.json").write_text(json.dumps(made))
+    assert RunFolder.open(other).data["fingerprint"] != RunFolder.open(run).data["fingerprint"]
     said = neocog.evaluate([run, other], tell=quiet)
     assert len(said.members) == 2
 
@@ -296,7 +313,7 @@ def test_of_files_contents_say_whether_they_were_trained_on(
     fresh = flat_folder(tmp_path / "fresh", 3, suffix=".png")
     for file in trained_on[:4]:
         shutil.copy(folder / file, fresh / Path(file).parent / f"again-{Path(file).name}")
-    said = neocog.evaluate(path, data=str(fresh), tell=quiet)
+    said = neocog.evaluate(path, data=fresh, tell=quiet)
     assert said.seen == {"train": 4, "validation": 0}
     assert said.scores["n"] == 13
     moved = folder.rename(tmp_path / "moved")  # then what was recorded has to do
@@ -382,7 +399,6 @@ def test_a_network_that_asks_is_heard_of(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("neocog.cli.output.PLAIN", 0.0)
-    monkeypatch.setattr("neocog.engine.views.BATCH_SIZE", 64)
     seen: Callable[..., Any] = neocog.evaluate
     told: list[tuple[str, int, int]] = []
     seen(run, tell=quiet, watch=lambda *at: told.append(at))

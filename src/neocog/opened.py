@@ -94,7 +94,7 @@ class Run:
         *,
         views: str = "single",
         scales: Sequence[int] = (),
-        data: Dataset | str | None = None,
+        data: Dataset | str | Path | None = None,
         from_dir: str | Path | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> Evaluation:

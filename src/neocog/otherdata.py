@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int | None], None] | None
 
 
 def loaded(
-    data: Dataset | str,
+    data: Dataset | str | Path,
     from_dir: str | Path | None,
     tell: Tell,
     progress: Progress,
@@ -34,8 +34,8 @@ def loaded(
         return data
     if not isinstance(data, str | Path):
         raise UsageError(f"data: {data!r} was given; name a data set or a folder of pictures")
-    if not is_path(str(data)):
-        return load(str(data), validation=0.0, from_dir=from_dir, tell=tell, progress=progress)
+    if isinstance(data, str) and not is_path(data):
+        return load(data, validation=0.0, from_dir=from_dir, tell=tell, progress=progress)
     made = load_folder(data, validation=0.0, test=0.0, cache_size=0, allowed=from_dir, tell=tell)
     if made.listing:  # what of it is not looked at
         for line in (*made.listing.left_out(), *made.listing.remarks):

@@ -65,7 +65,7 @@ def evaluate(
     *,
     views: str = "single",
     scales: Sequence[int] = (),
-    data: Dataset | str | None = None,
+    data: Dataset | str | Path | None = None,
     from_dir: str | Path | None = None,
     tell: Tell | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
@@ -126,10 +126,12 @@ def _one(folder: RunFolder, network: nn.Module | None, asked: _Question) -> Eval
         progress=asked.progress,
     )
     split = dataset.splits[facts["split"]]
-    _say_of_scale(folder, asked)
     said = _asked(folder, network, split, asked, sides)
     facts = {**facts, **_known_by(split)}
-    folder.write_predictions(name, said, facts=facts)
+    try:
+        folder.write_predictions(name, said, facts=facts)
+    except NeocogError as error:  # somebody else's run, say: what took minutes is not lost for it
+        asked.tell(f"{error}. It is shown, and not kept")
     return dataclasses.replace(made, predictions=said, facts=facts)
 
 
@@ -170,6 +172,7 @@ def _asked(
     asked: _Question,
     sides: Sides,
 ) -> Predictions:
+    _say_of_scale(folder, asked)
     device = choose(Wanted()).device
     network = folder.new_network() if network is None else network
     folder.load_weights(network)
@@ -207,7 +210,8 @@ def _say_of_scale(folder: RunFolder, asked: _Question) -> None:
     """Pieces of a picture show things larger than a network knows that has seen but whole ones."""
     spec, recipe = folder.spec, folder.recipe
     (side,) = trained_at(spec)
-    if asked.protocol.sides(spec) and spec.resize < side and not recipe.area:
+    whole = spec.placing == "resize" and spec.resize < side and not recipe.area
+    if whole and asked.protocol.sides(spec):
         asked.tell(
             f"{folder.path}: it was trained on whole pictures, and {asked.protocol.name} looks at "
             f"larger ones, from which it may lose; --set resize={side} trains as the papers did"
@@ -232,8 +236,11 @@ def _kept(
     except NeocogError as error:
         tell(f"{error}; it is made anew")
         return None
-    same = all(then.get(key) == facts[key] for key in SAME) and "pictures" in then
-    return (said, {**facts, **then}) if said is not None and same else None
+    known = {key: then.get(key) for key in ("pictures", "count")}
+    same = all(then.get(key) == facts[key] for key in SAME)
+    if said is None or not same or list(map(type, known.values())) != [str, int]:
+        return None
+    return said, {**facts, **known}
 
 
 # -- several runs, and words

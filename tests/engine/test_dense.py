@@ -20,7 +20,6 @@ QUICK = (
     "lenet_mxnet",
     "lenet_cifar",
     "alexnet_cifar",
-    "vgg_cifar",
     "nin_cifar",
     "inception10_cifar",
     "baseline_cifar",

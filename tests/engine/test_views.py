@@ -165,6 +165,14 @@ def test_144_crop_has_four_scales_and_takes_a_square_once() -> None:
         assert sum(map(len, witness.shown)) == 2 * count
 
 
+def test_144_crop_of_a_picture_that_is_square_at_some_scales_has_every_scale_count_alike() -> None:
+    witness, split = Witness(), pictures(1, 90, 91)
+    widths = [pieces.sized(split.images, PIXELS, side).shape[3] for side in (37, 41, 46, 50)]
+    assert widths == [37, 41, 47, 51]
+    viewed(witness, split, PIXELS, find("144-crop"))
+    assert sum(map(len, witness.shown)) == 144
+
+
 def test_the_mean_over_a_square_is_the_one_over_its_three_squares() -> None:
     split, network = pictures(2, 40, 40), little()
     views = torch.cat([pieces.of_squares(split.images, PIXELS)] * 3, 1)
@@ -244,6 +252,8 @@ def test_a_framed_picture_is_framed_first() -> None:
     split = pictures(1, 28, 28)
     framed = torch.nn.functional.pad(split.images, (2, 2, 2, 2))
     assert torch.equal(pieces.sized(split.images, spec, 37), resized(framed, (37, 37)))
+    large = pictures(1, 90, 90).images  # no frame is around it, and no detail is lost on the way
+    assert torch.equal(pieces.sized(large, spec, 37), resized(large, (37, 37)))
 
 
 def test_probabilities_that_vanish_still_have_a_logarithm() -> None:

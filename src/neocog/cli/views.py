@@ -12,6 +12,7 @@ from neocog.engine.views import find
 from neocog.errors import UsageError
 from neocog.evaluation import Evaluation
 from neocog.protocols import evaluate as asked
+from neocog.report.page import printable
 from neocog.run import RunFolder
 
 
@@ -45,7 +46,7 @@ def lines(said: Evaluation) -> list[str]:
     made = [
         f"{protocol.name}: {protocol.about}{source}",
         f"{protocol.averaged + ' averaged; ' if protocol.views > 1 else ''}"
-        f"{len(said.predictions.labels):,} {of}pictures of {said.data}",
+        f"{len(said.predictions.labels):,} {of}pictures of {printable(said.data)}",
     ]
     if said.own and said.split == "validation":
         made.append("the weights were chosen by these pictures: there are none to test with")
@@ -66,7 +67,7 @@ def lines(said: Evaluation) -> list[str]:
 
 
 def _row(said: Evaluation) -> list[str]:
-    row = [said.runs[0], said.networks[0], *_numbers(said)]
+    row = [printable(said.runs[0]), said.networks[0], *_numbers(said)]
     if said.own:
         then = RunFolder.open(said.runs[0]).predictions(said.split)
         row.append("" if then is None else f"{scores(then)['top1']:.2%}")

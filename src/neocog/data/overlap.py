@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from neocog.data.dataset import Pictures, Split
 from neocog.data.filesplit import FileSplit
@@ -11,7 +13,7 @@ from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
 
 AT_ONCE = 256
-ENOUGH = 1 << 16  # bytes: no two pictures of one size begin alike for so long
+BEGINNING = 1 << 16  # bytes: few files that differ begin alike for so long
 
 
 def shared(known: Pictures, others: Pictures) -> int | None:
@@ -60,22 +62,25 @@ def _pixels(split: Pictures, channels: int) -> Iterator[bytes]:
 
 
 def _in_files(known: FileSplit, others: FileSplit) -> int:
-    """Only those with as many bytes are read."""
-    sizes = set(others.files.sizes.tolist())
-    of_known = _contents(known, lambda size: size in sizes)
-    seen: dict[int, set[bytes]] = {}
-    for size, digest in of_known:
-        seen.setdefault(size, set()).add(digest)
-    found = _contents(others, lambda size: size in seen)
-    return sum(digest in seen[size] for size, digest in found)
+    """Only files with as many bytes are opened, and whole only those that begin alike."""
+    both = known, others
+    sizes = np.intersect1d(known.files.sizes, others.files.sizes)
+    rows = [np.flatnonzero(np.isin(split.files.sizes, sizes)).tolist() for split in both]
+    for most in (BEGINNING, -1):
+        digests = [
+            {row: digest for row in some if (digest := _digest(split, row, most))}
+            for split, some in zip(both, rows, strict=True)
+        ]
+        alike = set(digests[0].values()) & set(digests[1].values())
+        rows = [[row for row, digest in some.items() if digest in alike] for some in digests]
+    return len(rows[1])
 
 
-def _contents(split: FileSplit, wanted: Callable[[int], bool]) -> Iterator[tuple[int, bytes]]:
-    """Bytes, and a digest of the first of them, of the files of a wanted size that can be read."""
-    for path, size in zip(split.files.paths, split.files.sizes.tolist(), strict=True):
-        if wanted(size):
-            try:
-                with (split.reader.root / path).open("rb") as file:
-                    yield size, hashlib.sha256(file.read(ENOUGH)).digest()
-            except OSError:
-                continue
+def _digest(split: FileSplit, row: int, most: int) -> bytes | None:
+    """Of a file's first bytes (-1: of all), and of how many it has; None where it is not there."""
+    try:
+        with (split.reader.root / split.files.paths[row]).open("rb") as file:
+            content = hashlib.sha256(file.read(most))
+    except OSError:
+        return None
+    return content.digest() + repr(int(split.files.sizes[row])).encode()

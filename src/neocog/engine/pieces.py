@@ -22,9 +22,11 @@ Sides = tuple[int, ...]  # shorter sides that pictures are brought to, in pixels
 def sized(images: Tensor, spec: InputSpec, side: int) -> Tensor:
     """uint8 pictures (N, C, H, W) with a shorter side of so many pixels, none below the input's.
 
-    Those that an input frames, `placing` "pad", are framed before: the frame is of the picture.
+    Those that an input frames, `placing` "pad", are framed before: the frame is of the picture. One
+    that is too large for its frame has none.
     """
-    framed = geometry.scaled(images, spec) if spec.placing == "pad" else images
+    fits = images.shape[2] <= spec.size[0] and images.shape[3] <= spec.size[1]
+    framed = geometry.scaled(images, spec) if spec.placing == "pad" and fits else images
     return geometry.scaled(framed, dataclasses.replace(spec, placing="resize", resize=side))
 
 

@@ -173,8 +173,12 @@ def _crops(
 
 
 def _with_mirrors(images: Tensor, cut: Cut, spec: InputSpec, sides: Sides) -> Tensor:
-    """uint8 (N, C, H, W) -> (N, views, C, *size)."""
-    views = torch.cat([cut(pieces.sized(images, spec, side), spec) for side in sides], 1)
+    """uint8 (N, C, H, W) -> (N, views, C, *size). Every side counts alike: of a picture that is
+    square at one and by a pixel not at another, the one is taken as often as the other.
+    """
+    each = [cut(pieces.sized(images, spec, side), spec) for side in sides]
+    most = max(views.shape[1] for views in each)
+    views = torch.cat([views.repeat(1, most // views.shape[1], 1, 1, 1) for views in each], 1)
     return torch.cat((views, views.flip(4)), 1)
 
 
