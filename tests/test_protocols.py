@@ -19,6 +19,7 @@ from tests.folders import flat_folder, tree_digest
 import neocog
 from neocog import api, protocols
 from neocog.cli.main import main
+from neocog.cli.views import lines
 from neocog.data.dataset import Dataset, Split
 from neocog.data.loading import load_folder
 from neocog.data.spec import InputSpec
@@ -249,9 +250,15 @@ def test_pictures_that_were_trained_on_are_counted_and_told(run: Path) -> None:
     assert said.seen == {"train": 3, "validation": 1}
     assert any("TRAINED ON 3 of these 6 pictures" in line for line in told)
     assert said.to_json()["seen"] == {"train": 3, "validation": 1}
+    assert any("3 of them were trained on, 1 chose the weights" in line for line in lines(said))
     assert not list(run.glob("test.*.npz"))  # they are not its test pictures: nothing is kept
     clean = dataclasses.replace(digits, test=taken(digits.test, 0, 1), name="mine")
-    assert neocog.evaluate(run, data=clean, tell=quiet).seen == {"train": 0, "validation": 0}
+    said = neocog.evaluate(run, data=clean, tell=quiet)
+    assert said.seen == {"train": 0, "validation": 0}
+    assert "none of them was trained on, or chose the weights" in lines(said)
+    assert "whether any of them was trained on is not known" in lines(
+        dataclasses.replace(said, seen=None)
+    )
 
 
 def test_classes_are_known_by_name_in_whatever_order(run: Path) -> None:
@@ -361,7 +368,7 @@ def test_the_command_shows_runs_and_all_together(
     assert main(given) == 0
     out = capsys.readouterr().out
     assert "Simonyan and Zisserman 2014, section 3.2" in out
-    assert "softmax averaged; 60 test pictures of mirrorable" in out
+    assert "softmax averaged, then softmax over the runs; 60 test pictures of mirrorable" in out
     assert "together" in out
     assert main([*given, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -67,7 +67,8 @@ def together(said: Sequence[Evaluation]) -> Evaluation:
             )
     logits = torch.stack([torch.from_numpy(each.predictions.logits) for each in said], 1)
     mean = log_mean(logits).float().numpy()
-    facts = {**first.facts, "scales": None, "passes": sum(each.facts["passes"] for each in said)}
+    passes = sum(each.facts["passes"] for each in said)
+    facts = {**first.facts, "scales": None, "passes": passes, "averaged": "softmax"}
     return dataclasses.replace(
         first,
         runs=tuple(run for each in said for run in each.runs),

@@ -8,7 +8,7 @@ from typing import Any
 
 from neocog.analysis.scores import scores
 from neocog.cli.output import Counting, Transfers, emit, table, tell
-from neocog.engine.views import find
+from neocog.engine.views import Protocol, find
 from neocog.errors import UsageError
 from neocog.evaluation import Evaluation
 from neocog.protocols import evaluate as asked
@@ -45,16 +45,13 @@ def lines(said: Evaluation) -> list[str]:
     of = "" if said.split == "all" else f"{said.split} "
     made = [
         f"{protocol.name}: {protocol.about}{source}",
-        f"{protocol.averaged + ' averaged; ' if protocol.views > 1 else ''}"
+        f"{_averaged(protocol, several=bool(said.members))}"
         f"{len(said.predictions.labels):,} {of}pictures of {printable(said.data)}",
     ]
     if said.own and said.split == "validation":
         made.append("the weights were chosen by these pictures: there are none to test with")
-    if said.seen and any(said.seen.values()):
-        made.append(
-            f"{said.seen['train']:,} of them were trained on, {said.seen['validation']:,} chose "
-            "the weights: this is no measure of what it would say of new ones"
-        )
+    if not said.own:
+        made.append(_learnt(said.seen))
     rows = [_row(member) for member in said.members or (said,)]
     if said.members:
         rows.append(["together", f"{len(said.members)} networks", *_numbers(said), ""])
@@ -64,6 +61,23 @@ def lines(said: Evaluation) -> list[str]:
     cells = [[row[place] for place in kept] for row in rows]
     right = [number for number, place in enumerate(kept) if place not in (0, 1, 3)]
     return [*made, "", table([head[place] for place in kept], cells, right=right)]
+
+
+def _averaged(protocol: Protocol, *, several: bool) -> str:
+    if protocol.views == 1:
+        return "softmax averaged over the runs; " if several else ""
+    return f"{protocol.averaged} averaged{', then softmax over the runs' if several else ''}; "
+
+
+def _learnt(seen: dict[str, int] | None) -> str:
+    if seen is None:
+        return "whether any of them was trained on is not known"
+    if not any(seen.values()):
+        return "none of them was trained on, or chose the weights"
+    return (
+        f"{seen['train']:,} of them were trained on, {seen['validation']:,} chose the weights: "
+        "this is no measure of what it would say of new ones"
+    )
 
 
 def _row(said: Evaluation) -> list[str]:
