@@ -32,7 +32,7 @@ from neocog.data import recorded
 from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
 from neocog.errors import NeocogError, UsageError
-from neocog.locking import LOCK, locked
+from neocog.locking import check_unused, locked
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Norms, Predictions
@@ -79,17 +79,8 @@ class RunFolder:
     @staticmethod
     def check_unused(out: str | Path | None) -> None:
         """`UsageError` if `out` is a folder with something in it, or no name at all."""
-        if out is None:
-            return
-        if not str(out):
-            raise UsageError("--out: an empty name was given; name a new folder")
-        try:
-            names = Path(out).iterdir() if Path(out).is_dir() else ()
-            used = any(path.name != LOCK for path in names)
-        except OSError as error:
-            raise UsageError(f"{out}: cannot be looked at: {error.strerror}") from error
-        if used:
-            raise UsageError(f"{out}: this folder is not empty; name a new one")
+        if out is not None:
+            check_unused(out)
 
     def write_start(
         self,
