@@ -179,6 +179,11 @@ def _verify(commands: Commands) -> None:
 def _eval(commands: Commands) -> None:
     evaluate = _command(commands, "eval", "eval:evaluate", about="show the scores of runs")
     evaluate.add_argument("runs", metavar="RUN", nargs="+", help="a run folder")
+    evaluate.add_argument(
+        "--compare",
+        action="store_true",
+        help="each with the first, on the same test pictures: differences, and McNemar's test",
+    )
 
 
 def _predict(commands: Commands) -> None:
