@@ -84,7 +84,7 @@ class Run:
             if value is not None:
                 cooled = answers(said, temperature=value)
                 after = calibration.reliability(cooled, binning="equal width")
-        title = f"{self._what()}, {split}, views {self.recipe.views}"
+        title = f"{self._what()}, {split}, views {self.recipe.views}; bins of equal width"
         return reliability_figure.figure(binned, after, title=title)
 
     def _what(self) -> str:

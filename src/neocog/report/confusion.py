@@ -16,8 +16,9 @@ from neocog.report.curves import TRAIN, VALIDATION, Curves
 from neocog.report.fonts import drawable, drawable_line
 
 WHOLE = 120  # classes that are all drawn; of more, those that are confused most
-PART = 30  # so many of them
+PART = 29  # so many of them; the others are one more
 NUMBERED = 30  # classes up to which each field says its number
+NAMES, POINTS = 1.6, 72  # inches that names of classes take; points of type in an inch
 RIGHT = LinearSegmentedColormap.from_list("right", ["#ffffff", TRAIN])
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#ffffff", VALIDATION])
 
@@ -31,7 +32,7 @@ def figure(counts: np.ndarray, classes: Sequence[str], *, title: str = "") -> Fi
     counts, names = shown(counts, classes)
     k = len(names)
     labels, families = drawable(names)
-    side = min(max(1.6 + 0.36 * k, 3.2), 13.0)
+    side = min(max(NAMES + 0.36 * k, 3.2), 13.0)
     drawn = Curves(figsize=(side + 2.2, side), layout="constrained")
     axes = drawn.subplots()
     sizes = counts.sum(1, keepdims=True)
@@ -39,7 +40,7 @@ def figure(counts: np.ndarray, classes: Sequence[str], *, title: str = "") -> Fi
     _fields(axes, shares)
     if k <= NUMBERED:
         _numbers(axes, counts, shares)
-    size = 9 if k <= NUMBERED else max(3.5, 9 * NUMBERED / k)
+    size = min(9.0, 0.8 * POINTS * (side - NAMES) / k)  # as high as a row
     text: dict[str, Any] = {"family": families, "fontsize": size, "parse_math": False}
     axes.set_xticks(range(k), labels, rotation=90 if _long(labels) else 0, **text)
     axes.set_yticks(range(k), labels, **text)
@@ -48,7 +49,7 @@ def figure(counts: np.ndarray, classes: Sequence[str], *, title: str = "") -> Fi
     axes.spines[:].set_color("#bbbbbb")
     if title:
         line, families = drawable_line(title)
-        axes.set_title(line, fontsize=11, family=families, parse_math=False)
+        drawn.suptitle(line, fontsize=11, family=families, parse_math=False)
     return drawn
 
 
@@ -99,8 +100,9 @@ def _fields(axes: Axes, shares: np.ndarray) -> None:
             ScalarMappable(scale, colours), ax=axes, shrink=0.6, aspect=30, pad=0.02
         )
         bar.outline.set_visible(False)
-        bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-        bar.ax.set_title(name, fontsize=9)
+        decimals = 0 if scale.vmax is None or scale.vmax > 0.05 else 1
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=decimals))
+        bar.set_label(name, fontsize=9)
 
 
 def _numbers(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
