@@ -37,11 +37,14 @@ FIXED = ("--layout", "channels_last", "--precision", "fp32", "--compile", "no", 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", metavar="WORDS", help="runs with these in their name")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     taken: dict[str, dict[str, list[float]]] = {}
     name = ""
     for label, (network, data, fields) in RUNS.items():
+        if options.only not in label:
+            continue
         taken[label] = {way: [] for way in WAYS}
         for _ in range(options.rounds):
             for way, more in WAYS.items():
@@ -49,9 +52,10 @@ def main() -> None:
                 taken[label][way].append(speed)
         one, two = (statistics.median(taken[label][way]) for way in WAYS)
         print(f"{label}: {one:,.0f} and {two:,.0f} images/s, {two / one:.2f}", flush=True)
-    result = {"date": str(date.today()), "machine": name, "images_per_second": taken}
-    path = options.out / f"{date.today()}-devices.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        # after each, so that nothing is lost where it is ended early
+        result = {"date": str(date.today()), "machine": name, "images_per_second": taken}
+        path = options.out / f"{date.today()}-devices.json"
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def measured(

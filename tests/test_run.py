@@ -41,6 +41,7 @@ def test_a_run_folder_holds_what_the_design_says_and_nothing_half_written(
         "best.safetensors",
         "curves.png",
         "environment.json",
+        "history.csv",
         "history.jsonl",
         "input.json",
         "last.pt",

@@ -23,10 +23,21 @@ from neocog.engine.hardware import Wanted, choose
 from neocog.engine.meeting import device_of, joined, launched
 from neocog.engine.ranks import Ranks
 from neocog.errors import UsageError
+from neocog.events import check_log, logged
+from neocog.live import told
 from neocog.opened import Run, open_run
-from neocog.progress import Clock, Notebook, Terminal, Watcher, in_notebook, watched
+from neocog.progress import (
+    Clock,
+    Nobody,
+    Notebook,
+    Several,
+    Terminal,
+    Watcher,
+    in_notebook,
+    watched,
+)
 from neocog.recipe import Recipe
-from neocog.records import Epoch, Step
+from neocog.records import Epoch
 from neocog.run import RunFolder
 from neocog.rundata import dataset_of
 from neocog.saving import EVERY
@@ -54,6 +65,7 @@ def train(
     skip: str | Path | None = None,
     cache_size: float | None = None,
     save_every: float = EVERY,
+    log: str | None = None,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
@@ -69,13 +81,15 @@ def train(
     made in runs/. Progress goes to stderr, or into the notebook's cell; `watcher`, `tell` and
     `progress` replace that. It is saved every `save_every` seconds and after each epoch; Ctrl-C
     and SIGTERM save and raise `Interrupted`. Started by torchrun, the processes train together;
-    what comes back is whole in the first of them, which writes the run folder.
+    what comes back is whole in the first of them, which writes the run folder. `log="tensorboard"`
+    writes TensorBoard's event files into it too.
 
     How fast it goes, and of the outcome no more than rounding, follows from `device`, `precision`
     ("fp32", "bf16"), `layout` ("contiguous", "channels_last"), `compile` ("yes", "no"), `threads`
     and `accumulate` (pieces of a batch, one after the other, for less memory); what is left to
     "auto" is chosen by timing a few steps of a longer run.
     """
+    check_log(log)
     wanted = _wanted(device, precision, layout, compile, threads, accumulate)
     with joined(wanted.device) as ranks:
         say = _voice(ranks, tell)
@@ -100,7 +114,7 @@ def train(
         if not ranks.first:
             with borrowed(ranks) as lent:
                 dataset, made = data_and_network()
-                return _go(follow(lent, made, dataset, ranks), say, _Nobody())
+                return _go(follow(lent, made, dataset, ranks), say, Nobody(), None)
         before = earlier(out)
         if before is None:
             RunFolder.check_unused(out)
@@ -129,7 +143,7 @@ def train(
                 tell=say,
             )
         lend(job)
-        return _go(job, say, watcher)
+        return _go(job, say, watcher, log)
 
 
 def plan(
@@ -192,6 +206,7 @@ def resume(
     accumulate: int | None = None,
     epochs: float | None = None,
     save_every: float = EVERY,
+    log: str | None = None,
     watcher: Watcher | None = None,
     tell: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int | None], None] | None = None,
@@ -203,6 +218,7 @@ def resume(
     and so on that it began with, unless others are asked for or the machine is another one.
     `epochs` may be raised where the schedule does not follow from their number.
     """
+    check_log(log)
     wanted = _wanted(device, precision, layout, compile, threads, accumulate)
     with joined(wanted.device) as ranks:
         say = _voice(ranks, tell)
@@ -211,7 +227,7 @@ def resume(
             with borrowed(ranks) as lent:
                 made = lent.new_network() if network is None else network
                 dataset = dataset_of(lent, dataset=data, **where, tell=say)
-                return _go(follow(lent, made, dataset, ranks), say, _Nobody())
+                return _go(follow(lent, made, dataset, ranks), say, Nobody(), None)
         job = training.resume(
             RunFolder.open(path),
             network=network,
@@ -225,7 +241,7 @@ def resume(
             progress=progress,
         )
         lend(job)
-        return _go(job, say, watcher)
+        return _go(job, say, watcher, log)
 
 
 def _seconds(given: float) -> float:
@@ -234,18 +250,21 @@ def _seconds(given: float) -> float:
     return float(given)
 
 
-def _go(job: training.Job, tell: Callable[[str], None], watcher: Watcher | None) -> Run:
+def _go(
+    job: training.Job, tell: Callable[[str], None], watcher: Watcher | None, log: str | None
+) -> Run:
     for line in about(job):
         tell(line)
     name = f"{job.folder.network_name} on {job.dataset.name}"
     seen = watcher or _watcher(clock_of(job), name)
     said = False
-    for fact in watched(training.run(job), seen):
-        if isinstance(fact, Epoch) and not said:
-            note = not_started(fact, len(job.dataset.classes), job)
-            said = note is not None
-            if note:
-                tell(note)
+    with told(job, clock_of(job)) as now, logged(job, log, tell) as events:
+        for fact in watched(training.run(job), Several(seen, now, events)):
+            if isinstance(fact, Epoch) and not said:
+                note = not_started(fact, len(job.dataset.classes), job)
+                said = note is not None
+                if note:
+                    tell(note)
     memory.give_back()
     if job.done < 1:
         tell(
@@ -278,16 +297,6 @@ def _voice(ranks: Ranks, tell: Callable[[str], None] | None) -> Callable[[str], 
 
 def _nothing(line: str) -> None:
     """Says nothing."""
-
-
-class _Nobody:
-    """Watches a run, and shows nothing of it."""
-
-    def see(self, fact: Step | Epoch) -> None:
-        """Shows nothing."""
-
-    def close(self) -> None:
-        """Has nothing to close."""
 
 
 def _watcher(clock: Clock, title: str) -> Watcher:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any, Protocol
 
 from neocog.records import Epoch, Step
-from neocog.report import curves
 
 REFRESH = 0.2  # seconds between two live lines
 SLOW = 20.0  # seconds without a word before plain output says where it is
@@ -20,6 +19,31 @@ class Watcher(Protocol):
 
     def see(self, fact: Step | Epoch) -> None: ...
     def close(self) -> None: ...
+
+
+class Several:
+    """Watchers that are shown the same, one after the other."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self.watchers = watchers
+
+    def see(self, fact: Step | Epoch) -> None:
+        for watcher in self.watchers:
+            watcher.see(fact)
+
+    def close(self) -> None:
+        for watcher in self.watchers:
+            watcher.close()
+
+
+class Nobody:
+    """Watches a run, and shows nothing of it."""
+
+    def see(self, fact: Step | Epoch) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
+        """Has nothing to close."""
 
 
 def watched(facts: Iterable[Step | Epoch], watcher: Watcher) -> Iterator[Step | Epoch]:
@@ -179,6 +203,8 @@ class Notebook:
 
     def _drawn(self) -> Any:
         from IPython.display import Image
+
+        from neocog.report import curves  # matplotlib, which only a notebook needs
 
         return Image(data=curves.png(curves.figure(self.history, title=self.title)))
 

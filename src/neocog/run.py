@@ -7,6 +7,8 @@ last.pt            all that changes while training; what resuming reads
 before.pt          the same as it was saved before that, while the run is not finished
 best.safetensors   the weights that are scored, with recipe and InputSpec in its metadata
 history.jsonl      an epoch a line
+history.csv        the same as a table
+now.json           where it stands within an epoch, while it trains; see now.py
 validation.npz     logits and labels of the validation split, under those weights
 test.npz           the same of the test split: written once, at the end
 pictures.csv       of pictures in files: which are in which split, of which class
@@ -15,7 +17,6 @@ pictures.csv       of pictures in files: which are in which split, of which clas
 from __future__ import annotations
 
 import io
-import itertools
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,19 +27,20 @@ import filelock
 import numpy as np
 from torch import Tensor, nn
 
-from neocog import checkpoints, runfiles
+from neocog import checkpoints, runfiles, runtext
 from neocog.data import recorded
 from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
 from neocog.errors import NeocogError, UsageError
+from neocog.locking import LOCK, locked
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
-from neocog.writing import sweep, written
+from neocog.writing import first_free, replaced, sweep, written
 
 T = TypeVar("T")
+NOW = "now.json"
 CHECKPOINTS = ("last.pt", "before.pt")  # in the order in which they are tried
-LOCK = ".lock"
 
 
 class RunFolder:
@@ -66,7 +68,7 @@ class RunFolder:
                 out.mkdir(parents=True, exist_ok=True)
                 return cls(out)
             root.mkdir(parents=True, exist_ok=True)
-            return cls(_first_free(root, name))
+            return cls(first_free(root, name))
         except OSError as error:
             where = out or root
             raise NeocogError(
@@ -106,7 +108,7 @@ class RunFolder:
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Another recipe in the place of the run's."""
-        about = self._read("recipe.json", runfiles.json_in)
+        about = self._read("recipe.json", runtext.json_in)
         self._write_json("recipe.json", {**about, "recipe": recipe.to_json()})
 
     def save_state(self, state: dict[str, Any]) -> None:
@@ -118,13 +120,14 @@ class RunFolder:
 
     def write_history(self, state: dict[str, Any]) -> None:
         """The epochs that a state knows of, for people and plots."""
-        lines = "".join(json.dumps(epoch) + "\n" for epoch in state["history"])
-        self.write("history.jsonl", lambda file: file.write(lines.encode()))
+        epochs = state["history"]
+        self.write("history.jsonl", lambda file: file.write(runtext.history_lines(epochs)))
+        self.write("history.csv", lambda file: file.write(runtext.history_table(epochs)))
 
     def save_weights(self, weights: dict[str, Tensor], epoch: int) -> None:
         """The weights that would be scored, after that epoch; none shares its memory."""
         about = {
-            "neocog": json.dumps({**self._read("recipe.json", runfiles.json_in), "epoch": epoch}),
+            "neocog": json.dumps({**self._read("recipe.json", runtext.json_in), "epoch": epoch}),
             "input": json.dumps(self.spec.to_json()),
         }
         content = runfiles.weights_bytes(weights, about)
@@ -134,6 +137,13 @@ class RunFolder:
         content = io.BytesIO()
         np.savez(content, logits=said.logits, labels=said.labels)
         self.write(f"{split}.npz", lambda file: file.write(content.getvalue()))
+
+    def write_now(self, text: str) -> None:
+        """now.json: whole, and not flushed. Raises `OSError`."""
+        replaced(self.path / NOW, text.encode())
+
+    def remove_now(self) -> None:
+        (self.path / NOW).unlink(missing_ok=True)
 
     def write_pictures(self, rows: list[Row]) -> None:
         content = recorded.to_csv(rows)
@@ -163,21 +173,21 @@ class RunFolder:
 
     @property
     def recipe(self) -> Recipe:
-        return self._read("recipe.json", lambda p: Recipe.from_json(runfiles.json_in(p)["recipe"]))
+        return self._read("recipe.json", lambda p: Recipe.from_json(runtext.json_in(p)["recipe"]))
 
     @property
     def spec(self) -> InputSpec:
-        return self._read("input.json", lambda p: InputSpec.from_json(runfiles.json_in(p)))
+        return self._read("input.json", lambda p: InputSpec.from_json(runtext.json_in(p)))
 
     @property
     def data(self) -> dict[str, Any]:
         """The data set: name, fingerprint, and how it was asked for."""
-        return self._read("recipe.json", runfiles.data_in)
+        return self._read("recipe.json", runtext.data_in)
 
     @property
     def made(self) -> dict[str, Any]:
         """How the network was made: the fields of `Made`, or {"class": ...} for a foreign one."""
-        return self._read("recipe.json", runfiles.made_in)
+        return self._read("recipe.json", runtext.made_in)
 
     @property
     def network_name(self) -> str:
@@ -188,7 +198,7 @@ class RunFolder:
     def history(self) -> list[Epoch]:
         if not (self.path / "history.jsonl").exists():
             return []
-        return self._read("history.jsonl", runfiles.history_in)
+        return self._read("history.jsonl", runtext.history_in)
 
     @property
     def pictures(self) -> list[Row]:
@@ -198,7 +208,7 @@ class RunFolder:
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, hardware, command line: on what the run was carried out, and how."""
-        return self._read("environment.json", runfiles.json_in)
+        return self._read("environment.json", runtext.json_in)
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         self._write_json("environment.json", environment)
@@ -234,18 +244,9 @@ class RunFolder:
         """Keep other processes from training in this folder, until `let_go` or the end of this
         one, however it ends. Raises `UsageError` if one does already.
         """
-        lock = filelock.FileLock(self.path / LOCK, timeout=0, thread_local=False)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise UsageError(
-                f"{self.path}: another process is training in this run folder; wait for its end, "
-                "or name another folder"
-            ) from None
-        except (OSError, NotImplementedError):
-            return  # a file system without locks: then it is the user's own affair
-        self._lock = lock
-        sweep(self.path)
+        self._lock = locked(self.path)
+        if self._lock is not None:
+            sweep(self.path)
 
     def let_go(self) -> None:
         if self._lock is not None:
@@ -311,15 +312,3 @@ class RunFolder:
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         self.write(name, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
-
-
-def _first_free(root: Path, name: str) -> Path:
-    """`root/name`, `root/name-2`, ...: the first that did not exist, made by this call."""
-    for count in itertools.count(1):
-        path = root / (name if count == 1 else f"{name}-{count}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("count() does not end")

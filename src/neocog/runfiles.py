@@ -1,4 +1,4 @@
-"""What the files of a run folder hold: understood, or refused with a `ValueError`."""
+"""What the arrays of a run folder hold: understood, or refused with a `ValueError`."""
 
 from __future__ import annotations
 
@@ -6,60 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from neocog.records import Epoch, Predictions
+from neocog.records import Predictions
+from neocog.runtext import json_in
 from neocog.unpacked import entries
 
 SEAL = "sha256"  # of weights and what is said of them, in the metadata of their file
-
-
-def json_in(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")
-    # what can be read can be written: half a sign, as "\\ud800", cannot
-    json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
-    return value
-
-
-def data_in(path: Path) -> dict[str, Any]:
-    value = dict(json_in(path)["data"])
-    counts = value["pictures"]
-    counted = [counts[key] for key in ("train", "validation", "test")]
-    sound = (
-        isinstance(value["name"], str)
-        and type(value["seed"]) is int
-        and type(value["validation"]) in (int, float)
-        and isinstance(value["from"], str | None)
-        and isinstance(value["fingerprint"], str)
-        and isinstance(value.get("test_fingerprint", ""), str)
-        and all(type(count) is int and 0 <= count < 2**53 for count in counted)
-    )
-    if value.get("layout"):  # of pictures in files
-        classes = value["classes"]
-        sound = (
-            sound
-            and isinstance(value["layout"], str)
-            and isinstance(value["from"], str)
-            and type(value["mirrors"]) is bool
-            and isinstance(classes, list)
-            and all(isinstance(name, str) for name in classes)
-            and len(set(classes)) == len(classes)
-        )
-    if not sound:
-        raise ValueError("what it says of the data set is not of the right kind")
-    return value
-
-
-def history_in(path: Path) -> list[Epoch]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Epoch.from_json(json.loads(line)) for line in lines]
 
 
 def weights_bytes(weights: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
@@ -90,21 +47,6 @@ def _digest(weights: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
         seen.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
         seen.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return seen.hexdigest()
-
-
-def made_in(path: Path) -> dict[str, Any]:
-    """How a network was made: checked, since a large number in it would take as much memory."""
-    made = dict(json_in(path)["network"])
-    if isinstance(made.get("class"), str):
-        return made
-    try:
-        spec = json_in(path.with_name("input.json"))
-        wanted = len(spec["classes"]), spec["channels"]
-    except Exception as error:
-        raise ValueError(f"the input.json beside it cannot be read: {error}") from error
-    if not isinstance(made["name"], str) or (made["num_classes"], made["in_channels"]) != wanted:
-        raise ValueError("its network has other classes or channels than input.json")
-    return made
 
 
 def predictions_in(path: Path) -> Predictions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import uuid
 from collections.abc import Callable
@@ -37,6 +38,32 @@ def written(path: Path, write: Callable[[IO[bytes]], object], *, keep: Path | No
         raise NeocogError(
             f"{path}: cannot be written: {_reason(error)}. What was saved before is untouched"
         ) from error
+
+
+def replaced(path: Path, content: bytes) -> None:
+    """The file at `path`, whole for whoever reads it, but not flushed: for what is written often
+    and may be lost with the power. Raises `OSError` where it cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{PART}")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
+def first_free(root: Path, name: str) -> Path:
+    """`root/name`, `root/name-2`, ...: the first that did not exist, made by this call."""
+    for count in itertools.count(1):
+        path = root / (name if count == 1 else f"{name}-{count}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("count() does not end")
 
 
 def sweep(folder: Path) -> None:

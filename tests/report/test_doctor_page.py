@@ -14,7 +14,8 @@ from neocog.data.doctor import Checkup, Problem, diagnosed
 from neocog.data.examine import examined
 from neocog.data.listing import listed
 from neocog.report import doctor_page
-from neocog.report.doctor_page import page, printable
+from neocog.report.doctor_page import page
+from neocog.report.page import printable
 
 VOID = {"meta", "img", "br"}
 CLOSED_BY_THE_NEXT = {"td", "th", "p", "li", "tr"}

@@ -47,7 +47,7 @@ def test_a_matrix_of_any_size_names_its_classes(k: int) -> None:
         assert ticks(drawn) == names
     else:
         assert len(ticks(drawn)) == matrix.PART + 1
-        assert ticks(drawn)[-1] == "970 others"
+        assert ticks(drawn)[-1] == "971 others"
     assert max(drawn.get_size_inches()) < 16
     if k in (2, 1000):
         assert len(png(drawn)) > 5000

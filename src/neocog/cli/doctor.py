@@ -19,7 +19,8 @@ from neocog.data.kinds import KINDS, PROBLEM
 from neocog.data.listing import Listing, listed
 from neocog.data.skips import HEADER
 from neocog.errors import DataError, UsageError
-from neocog.report.doctor_page import MARK, page, printable
+from neocog.report.doctor_page import MARK, page
+from neocog.report.page import printable
 
 EXAMPLES = 3  # of a problem; of a note one
 INDENT = 9  # below the severity

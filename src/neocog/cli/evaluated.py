@@ -7,8 +7,8 @@ from typing import Any
 
 from neocog.analysis.evaluation import scored_split
 from neocog.cli.output import score_head, table
-from neocog.report.doctor_page import printable
 from neocog.report.names import cut
+from neocog.report.page import printable
 
 WORST = 5  # classes, and pairs, that are shown
 NAME, PAIRED = 40, 28  # columns of a name, at most; and of each of two

@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from neocog.planning import Plan
 from neocog.progress import duration
 from neocog.recipes import described
+
+if TYPE_CHECKING:
+    from neocog.planning import Plan
 
 LIVE, PLAIN = 0.2, 5.0  # seconds between two lines of progress: on a terminal, elsewhere
 

@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     _data(commands)
     _train(commands)
     _resume(commands)
+    _watch(commands)
     _eval(commands)
     _verify(commands)
     _predict(commands)
@@ -150,6 +151,7 @@ def _train(commands: Commands) -> None:
     _from(train)
     _cache_size(train)
     _save_every(train)
+    _log(train)
 
 
 def _resume(commands: Commands) -> None:
@@ -160,6 +162,31 @@ def _resume(commands: Commands) -> None:
     _from(resume)
     _cache_size(resume)
     _save_every(resume)
+    _log(resume)
+
+
+def _watch(commands: Commands) -> None:
+    watch = _command(
+        commands,
+        "watch",
+        "watch:watch",
+        about="show the curves of runs while they train, on a page",
+    )
+    watch.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        default=["runs"],
+        help="a run folder, or a folder of them (default: runs); it need not be there yet",
+    )
+    watch.add_argument("--port", type=int, metavar="N", help="of the page (8642, or the next free)")
+    watch.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="NAME",
+        help="whom to listen to (127.0.0.1: nobody else)",
+    )
+    watch.add_argument("--lang", metavar="en|zh", help="of the page (default: the browser's)")
 
 
 def _verify(commands: Commands) -> None:
@@ -256,6 +283,12 @@ def _save_every(command: argparse.ArgumentParser) -> None:
         default=60.0,
         metavar="SECONDS",
         help="between checkpoints (60), beside those after each epoch",
+    )
+
+
+def _log(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--log", metavar="KIND", help="tensorboard: write its event files into RUN/tensorboard too"
     )
 
 

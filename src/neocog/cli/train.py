@@ -27,6 +27,7 @@ def train(options: argparse.Namespace) -> None:
         skip=options.skip,
         out=options.out,
         save_every=options.save_every,
+        log=options.log,
         **_how(options),
     )
     _report(run, as_json=options.json)
@@ -54,6 +55,7 @@ def resume(options: argparse.Namespace) -> None:
         options.run,
         epochs=options.epochs,
         save_every=options.save_every,
+        log=options.log,
         **_how(options),
     )
     _report(run, as_json=options.json)

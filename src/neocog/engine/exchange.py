@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+NAME = "neocog-gradients"
 PIECE = 4 << 20  # bytes that are exchanged at once
 LINE = 128  # bytes: what processors pass on to each other is a line of 64, or two
 SPINS = 200  # looks at a count before other threads are let run
@@ -76,13 +78,16 @@ class Exchange:
         size = LINE * (world + 1) + 2 * world * PIECE
         if place:
             process, number, secret = place.split(":")
-            self._file = os.open(f"/proc/{process}/fd/{number}", os.O_RDWR)
+            path = Path(f"/proc/{process}/fd/{number}")
+            if NAME not in str(path.readlink()):  # of another machine: nothing that may be opened
+                raise OSError(f"{path}: no memory of another process")
+            self._file = os.open(path, os.O_RDWR)
             if os.pread(self._file, SECRET, LINE * world).hex() != secret:
                 os.close(self._file)
-                raise OSError("this is another machine's file")
+                raise OSError(f"{path}: the memory of another run")
         else:
             secret = secrets.token_hex(SECRET)
-            self._file = os.memfd_create("neocog-gradients")
+            self._file = os.memfd_create(NAME)
             os.ftruncate(self._file, size)
             os.pwrite(self._file, bytes.fromhex(secret), LINE * world)
             place = f"{os.getpid()}:{self._file}:{secret}"
@@ -96,21 +101,21 @@ class Exchange:
         self._pieces = whole.view(2, world, PIECE)
         self._done = 0
 
-    def mean(self, numbers: Tensor) -> Tensor:
-        """Of each number (n,) over the processes, in its place. Raises `GoneError`."""
+    def total(self, numbers: Tensor) -> Tensor:
+        """The sum of each number (n,) over the processes, in its place. Raises `GoneError`."""
         step = PIECE // numbers.element_size()
         for begin in range(0, len(numbers), step):
-            self._mean(numbers[begin : begin + step])
+            self._total(numbers[begin : begin + step])
         return numbers
 
-    def _mean(self, numbers: Tensor) -> None:
+    def _total(self, numbers: Tensor) -> None:
         """Two pieces by turns: one is written to again when all have written to the other, which
         each does after having read the one.
         """
         self._done += 1
         size = len(numbers) * numbers.element_size()
         pieces = self._pieces[self._done % 2, :, :size].view(numbers.dtype)
-        torch.div(numbers, self.world, out=pieces[self.rank])
+        pieces[self.rank].copy_(numbers)
         self._counts[self.rank][0] = self._done
         for other in range(self.world):
             if other != self.rank:

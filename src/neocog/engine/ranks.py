@@ -87,6 +87,15 @@ class Ranks:
             dist.all_reduce(values)
         return [float(value) for value in values]
 
+    def added(self, values: Tensor) -> Tensor:
+        """A tensor (n,) like `values`: their sums over the processes."""
+        made = values.clone()
+        if self._exchange is not None:
+            return self._exchange.total(made)
+        if self.world > 1:
+            dist.all_reduce(made)
+        return made
+
     def gathered(self, numbers: Sequence[float]) -> list[list[float]]:
         """The numbers of each process, in order of rank."""
         own = torch.tensor(list(numbers), dtype=torch.float64)
@@ -238,11 +247,11 @@ class _Way(nn.Module):
 
 
 def _mean(exchange, bucket):  # type: ignore[no-untyped-def]
-    """For DistributedDataParallel, which wants its own types or none to be written here: the mean of
-    some gradients, in their place.
+    """For DistributedDataParallel, which wants its own types written here or none: the mean of some
+    gradients, in their place.
     """
     done: torch.futures.Future[Tensor] = torch.futures.Future()
-    done.set_result(exchange.mean(bucket.buffer()))
+    done.set_result(exchange.total(bucket.buffer().div_(exchange.world)))
     return done
 
 

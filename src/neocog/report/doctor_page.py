@@ -18,6 +18,7 @@ from neocog.data import pictures
 from neocog.data.doctor import Checkup, Problem
 from neocog.data.kinds import KINDS
 from neocog.errors import DataError
+from neocog.report.page import printable
 
 MARK = "<!-- neocog data doctor -->"  # pages that begin so are ours to write over
 SHOWN = 24  # things of a kind
@@ -72,13 +73,6 @@ def page(found: Checkup) -> str:
         problems = [each for each in found.problems if each.kind == kind]
         parts += _kind(root, kind, count, problems)
     return "\n".join([*parts, "</main></body></html>", ""])
-
-
-def printable(name: str) -> str:
-    """A file's name without what would steer a terminal or a page, or is no text at all."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name
-    )
 
 
 def _name(name: str) -> str:

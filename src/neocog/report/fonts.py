@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-from neocog.report.doctor_page import printable
 from neocog.report.names import cut
+from neocog.report.page import printable
 
 # Fonts with Chinese signs (most with Japanese and Korean ones too), as systems have them.
 CJK = (

@@ -1,0 +1,29 @@
+"""One process at a time in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import filelock
+
+from neocog.errors import UsageError
+
+LOCK = ".lock"
+
+
+def locked(folder: Path) -> filelock.BaseFileLock | None:
+    """The lock of a run folder, until it is released or this process ends, however it does; None
+    on a file system without locks, where it is the user's own affair. Raises `UsageError` if
+    another process has it.
+    """
+    lock = filelock.FileLock(folder / LOCK, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UsageError(
+            f"{folder}: another process is training in this run folder; wait for its end, "
+            "or name another folder"
+        ) from None
+    except (OSError, NotImplementedError):
+        return None
+    return lock

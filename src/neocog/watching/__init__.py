@@ -1,0 +1,1 @@
+"""Runs as they go, on a page: `neocog watch`. It loads no torch, and writes nothing."""
