@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib import font_manager
+from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from neocog.report.names import cut
+from neocog.report.names import columns, cut
 from neocog.report.page import printable
 
 # Fonts with Chinese signs (most with Japanese and Korean ones too), as systems have them.
@@ -21,6 +24,7 @@ CJK = (
 )
 OWN = "DejaVu Sans"  # matplotlib brings it
 LONGEST = 24  # columns of a name beside a figure
+COLUMNS = 10  # of a title, in an inch
 
 
 def drawable(names: Sequence[str], *, longest: int = LONGEST) -> tuple[list[str], list[str]]:
@@ -45,6 +49,15 @@ def drawable_line(text: str) -> tuple[str, list[str]]:
     return "".join(s if ord(s) in known else "\N{REPLACEMENT CHARACTER}" for s in shown), families
 
 
+def set_title(drawn: Figure, title: str) -> None:
+    """A title over the whole figure, in as many lines as its width asks for."""
+    if title:
+        line, families = drawable_line(title)
+        room = int(COLUMNS * drawn.get_figwidth() * len(line) / columns(line))
+        text = textwrap.fill(line, room, break_long_words=True)
+        drawn.suptitle(text, fontsize=11, family=families, parse_math=False)
+
+
 def cjk_font(signs: frozenset[str]) -> str | None:
     """The installed font of CJK that has most of the signs which matplotlib's own font lacks; None
     where it lacks none, or none is at hand.
@@ -52,10 +65,26 @@ def cjk_font(signs: frozenset[str]) -> str | None:
     lacking = {ord(sign) for sign in signs} - _signs(_file(OWN))
     if not lacking:
         return None
+    most, name = _best(lacking)
+    if most < len(lacking) and _list_new_fonts():
+        most, name = _best(lacking)
+    return name if most else None
+
+
+def _best(lacking: set[int]) -> tuple[int, str]:
     installed = {entry.name for entry in font_manager.fontManager.ttflist}
     found = [(len(lacking & _signs(_file(name))), name) for name in CJK if name in installed]
-    most, name = max(found, key=lambda each: each[0], default=(0, ""))
-    return name if most else None
+    return max(found, key=lambda each: each[0], default=(0, ""))
+
+
+def _list_new_fonts() -> bool:
+    """Whether there were any: matplotlib lists fonts once, and misses those installed since."""
+    listed = {entry.fname for entry in font_manager.fontManager.ttflist}
+    new = sorted(set(font_manager.findSystemFonts()) - listed)
+    for file in new:
+        with contextlib.suppress(Exception):  # a damaged font, of which FreeType says what it likes
+            font_manager.fontManager.addfont(file)
+    return bool(new)
 
 
 def _families(text: str) -> list[str]:
@@ -64,13 +93,17 @@ def _families(text: str) -> list[str]:
 
 
 def _file(family: str) -> str:
-    found = font_manager.FontProperties(family=[family])
-    return str(font_manager.findfont(found, fallback_to_default=False))
+    """Where it lies; nowhere if it was taken away since matplotlib listed it."""
+    wanted = font_manager.FontProperties(family=[family])
+    try:
+        return str(font_manager.findfont(wanted, fallback_to_default=False))
+    except ValueError:
+        return ""
 
 
 @functools.lru_cache(maxsize=8)
 def _signs_of(file: str) -> frozenset[int]:
-    return frozenset(FT2Font(str(Path(file))).get_charmap())
+    return frozenset(FT2Font(str(Path(file))).get_charmap() if file else ())
 
 
 def _signs(*files: str) -> frozenset[int]:
