@@ -49,7 +49,7 @@ def test_a_matrix_of_any_size_names_its_classes(k: int) -> None:
         assert len(ticks(drawn)) == matrix.PART + 1
         assert ticks(drawn)[-1] == "971 others"
     assert max(drawn.get_size_inches()) < 16
-    if k in (2, 1000):
+    if k == 2:
         assert len(png(drawn)) > 5000
 
 
@@ -70,7 +70,7 @@ def test_each_field_says_its_number_where_there_is_room() -> None:
     counts = np.array([[40, 2], [0, 58]])
     texts = [text.get_text() for text in matrix.figure(counts, ["cat", "dog"]).axes[0].texts]
     assert texts == ["40", "2", "58"]
-    assert not matrix.figure(counts_of(40, 400), list(map(str, range(40)))).axes[0].texts
+    assert not matrix.figure(counts_of(31, 400), list(map(str, range(31)))).axes[0].texts
 
 
 def test_a_class_without_pictures_is_an_empty_row() -> None:

@@ -32,11 +32,12 @@ def drawable(names: Sequence[str], *, longest: int = LONGEST) -> tuple[list[str]
 
     A name with a sign that no font at hand has becomes "class 3"; one that is too long is cut.
     """
-    families = _families("".join(names))
+    plain = list(map(printable, names))
+    families = _families("".join(plain))
     known = _signs(*map(_file, families))
     shown = [
         cut(name, longest) if all(ord(sign) in known for sign in name) else f"class {number}"
-        for number, name in enumerate(map(printable, names))
+        for number, name in enumerate(plain)
     ]
     return shown, families
 
@@ -53,7 +54,7 @@ def set_title(drawn: Figure, title: str) -> None:
     """A title over the whole figure, in as many lines as its width asks for."""
     if title:
         line, families = drawable_line(title)
-        room = int(COLUMNS * drawn.get_figwidth() * len(line) / columns(line))
+        room = int(COLUMNS * drawn.get_figwidth() * len(line) / max(columns(line), 1))
         text = textwrap.fill(line, room, break_long_words=True)
         drawn.suptitle(text, fontsize=11, family=families, parse_math=False)
 
