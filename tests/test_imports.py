@@ -66,7 +66,16 @@ MAY = {
     },
     "rundata": {"data", "run"},
     "together": {"data", "engine", "checkpoints", "run", "rundata", "training"},
-    "opened": {"data", "recipe", "recipes", "records", "run", "analysis", "report"},
+    "opened": {
+        "data",
+        "recipe",
+        "recipes",
+        "records",
+        "run",
+        "analysis",
+        "report",
+        "understanding",
+    },
     "stopping": set(),
     "environment": {"data", "engine"},
     "verifying": {
@@ -84,6 +93,7 @@ MAY = {
     "announced": {"data", "engine", "recipes", "records", "training", "progress"},
     "asked": {"networks", "data", "recipe", "recipes"},
     "looking": {"data", "recipe", "planning", "report"},
+    "understanding": {"data", "records", "run", "rundata", "analysis", "report"},
     "report": {"data", "records", "run", "analysis"},
     "progress": {"records", "report"},
 }

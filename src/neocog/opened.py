@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +25,10 @@ from neocog.report import confusion as confusion_figure
 from neocog.report import curves
 from neocog.report import reliability as reliability_figure
 from neocog.run import RunFolder
+
+if TYPE_CHECKING:
+    from neocog.data.dataset import Dataset
+    from neocog.understanding import Seen
 
 
 class Run:
@@ -137,6 +142,46 @@ class Run:
             ranked = [{"class": spec.classes[k], "probability": float(chances[k])} for k in order]
             answers.append({"file": str(file), "ranked": ranked})
         return answers
+
+    def look(
+        self,
+        what: str,
+        *files: str | Path,
+        data: Dataset | None = None,
+        layer: str | None = None,
+        target: str | int | None = None,
+        channel: int | None = None,
+        split: str = "test",
+        number: int | None = None,
+        sample: int | None = None,
+        seed: int = 0,
+        from_dir: str | Path | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Seen:
+        """Into the network: one of `neocog.understanding.LOOKS`, as `look("cam", "coat.png")`.
+
+        What comes back has a `figure`, its `numbers`, `arrays`, and the same in `words`. See
+        `neocog.understanding.look` for the options; `data` is needed where the run's were a
+        Dataset of your own.
+        """
+        from neocog import understanding
+
+        return understanding.look(
+            self.folder,
+            what,
+            *files,
+            network=self.network(),
+            data=data,
+            layer=layer,
+            target=target,
+            channel=channel,
+            split=split,
+            number=number,
+            sample=sample,
+            seed=seed,
+            from_dir=from_dir,
+            tell=tell,
+        )
 
 
 def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:

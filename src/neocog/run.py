@@ -8,6 +8,7 @@ before.pt          the same as it was saved before that, while the run is not fi
 best.safetensors   the weights that are scored, with recipe and InputSpec in its metadata
 history.jsonl      an epoch a line
 history.csv        the same as a table
+norms.jsonl        how large weights and gradients of each layer were, an epoch a line
 now.json           where it stands within an epoch, while it trains; see now.py
 validation.npz     logits and labels of the validation split, under those weights
 test.npz           the same of the test split: written once, at the end
@@ -35,7 +36,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.locking import LOCK, locked
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
-from neocog.records import Epoch, Predictions
+from neocog.records import Epoch, Norms, Predictions
 from neocog.writing import first_free, replaced, sweep, written
 
 T = TypeVar("T")
@@ -121,7 +122,9 @@ class RunFolder:
     def write_history(self, state: dict[str, Any]) -> None:
         """The epochs that a state knows of, for people and plots."""
         epochs = state["history"]
-        self.write("history.jsonl", lambda file: file.write(runtext.history_lines(epochs)))
+        self.write("history.jsonl", lambda file: file.write(runtext.json_lines(epochs)))
+        lines = runtext.json_lines(state.get("norms", [])[: len(epochs)])
+        self.write("norms.jsonl", lambda file: file.write(lines))
         self.write("history.csv", lambda file: file.write(runtext.history_table(epochs)))
 
     def save_weights(self, weights: dict[str, Tensor], epoch: int) -> None:
@@ -199,6 +202,13 @@ class RunFolder:
         if not (self.path / "history.jsonl").exists():
             return []
         return self._read("history.jsonl", runtext.history_in)
+
+    @property
+    def norms(self) -> list[Norms]:
+        """Of weights and gradients after each epoch; none of a run of an earlier neocog."""
+        if not (self.path / "norms.jsonl").exists():
+            return []
+        return self._read("norms.jsonl", runtext.norms_in)
 
     @property
     def pictures(self) -> list[Row]:

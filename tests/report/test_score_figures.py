@@ -154,10 +154,10 @@ def tiny_font(path: Path, family: str, signs: str) -> Path:
 @pytest.mark.usefixtures("without_cjk")
 def test_chinese_names_are_drawn_with_a_font_that_is_installed(tmp_path: Path) -> None:
     names = ["猫", "dog", "狗和猫"]
-    assert fonts.drawable(names) == (["class 0", "dog", "class 2"], [fonts.OWN])
+    assert (fonts.shown(names), fonts.families()) == (["class 0", "dog", "class 2"], [fonts.LATIN])
     font_manager.fontManager.addfont(tiny_font(tmp_path / "f.ttf", "Noto Sans CJK SC", "猫狗和"))
-    assert fonts.drawable(names) == (names, [fonts.OWN, "Noto Sans CJK SC"])
-    assert fonts.drawable(["猫", "鸟"])[0] == ["猫", "class 1"]
+    assert (fonts.shown(names), fonts.families()) == (names, [fonts.LATIN, "Noto Sans CJK SC"])
+    assert fonts.shown(["猫", "鸟"]) == ["猫", "class 1"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         png(matrix.figure(np.eye(3, dtype=np.int64), names))
@@ -172,7 +172,10 @@ def test_a_font_installed_since_matplotlib_listed_them_is_found(
     damaged.write_bytes(b"no font")
     new = tiny_font(tmp_path / "f.ttf", "Noto Sans CJK SC", "猫")
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(damaged), str(new)])
-    assert fonts.drawable(["猫", "dog"]) == (["猫", "dog"], [fonts.OWN, "Noto Sans CJK SC"])
+    assert (fonts.shown(["猫", "dog"]), fonts.families()) == (
+        ["猫", "dog"],
+        [fonts.LATIN, "Noto Sans CJK SC"],
+    )
 
 
 @pytest.mark.usefixtures("without_cjk")
@@ -183,7 +186,7 @@ def test_a_font_taken_away_since_is_passed_over(
     font_manager.fontManager.addfont(file)
     file.unlink()
     monkeypatch.setattr(font_manager, "_load_fontmanager", lambda **_: font_manager.fontManager)
-    assert fonts.drawable(["猫", "dog"]) == (["class 0", "dog"], [fonts.OWN])
+    assert (fonts.shown(["猫", "dog"]), fonts.families()) == (["class 0", "dog"], [fonts.LATIN])
 
 
 @pytest.mark.usefixtures("without_cjk")

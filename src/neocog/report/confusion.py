@@ -12,8 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from neocog.report import fonts
 from neocog.report.curves import TRAIN, VALIDATION, Curves
-from neocog.report.fonts import drawable, set_title
 
 WHOLE = 120  # classes that are all drawn; of more, those that are confused most
 PART = 29  # so many of them; the others are one more
@@ -33,8 +33,8 @@ def figure(counts: np.ndarray, classes: Sequence[str], *, title: str = "") -> Fi
     are right there and wrong.
     """
     whole = len(classes) <= WHOLE
-    names, families = drawable(classes)  # first, for their numbers are those of all classes
-    counts, labels = shown(counts, names)
+    # names first, for their numbers are those of all classes
+    counts, labels = shown(counts, fonts.shown(classes))
     k = len(labels)
     side = min(max(NAMES + 0.36 * k, 3.2), 13.0)
     drawn = Curves(figsize=(side + 2.2, side), layout="compressed")
@@ -47,13 +47,13 @@ def figure(counts: np.ndarray, classes: Sequence[str], *, title: str = "") -> Fi
     if k <= NUMBERED:
         _numbers(axes, counts, shares)
     size = min(9.0, 0.8 * POINTS * (side - NAMES) / k)  # as high as a row
-    text: dict[str, Any] = {"family": families, "fontsize": size, "parse_math": False}
+    text: dict[str, Any] = {"fontfamily": fonts.families(), "fontsize": size}
     axes.set_xticks(range(k), labels, rotation=90 if _long(labels) else 0, **text)
     axes.set_yticks(range(k), labels, **text)
     axes.tick_params(length=0 if k <= NUMBERED else 1)
     axes.set(xlabel="answered", ylabel="shown")
     axes.spines[:].set_color("#bbbbbb")
-    set_title(drawn, title)
+    fonts.set_title(drawn, title)
     return drawn
 
 

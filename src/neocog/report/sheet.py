@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from neocog.report.panels import bare, picture
 
 ROWS = 10  # classes at most
 
@@ -26,9 +27,9 @@ def figure(
     for row, label in zip(grid, shown, strict=True):
         chosen = rng.permutation(np.flatnonzero(numbers == label))[:columns]
         for axes in row:
-            _bare(axes)
+            bare(axes)
         for axes, index in zip(row, chosen, strict=False):
-            _picture(axes, images[int(index)])
+            picture(axes, images[int(index)])
         row[0].set_ylabel(classes[label], rotation=0, ha="right", va="center")
     return drawn
 
@@ -43,18 +44,7 @@ def before_and_after(before: Tensor, after: list[Tensor], names: list[str]) -> F
     grid = drawn.subplots(len(rows), columns, squeeze=False)
     for row, images, name in zip(grid, rows, ["as it is", *names], strict=True):
         for axes, image in zip(row, images, strict=True):
-            _bare(axes)
-            _picture(axes, image)
+            bare(axes)
+            picture(axes, image)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     return drawn
-
-
-def _bare(axes: Axes) -> None:
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
-def _picture(axes: Axes, image: Tensor) -> None:
-    pixels = image.movedim(0, 2).numpy().squeeze()
-    top = 255 if pixels.dtype == np.uint8 else 1
-    axes.imshow(pixels if top == 255 else pixels.clip(0, 1), cmap="gray", vmin=0, vmax=top)
