@@ -12,12 +12,12 @@ norms.jsonl        how large weights and gradients of each layer were, an epoch 
 now.json           where it stands within an epoch, while it trains; see now.py
 validation.npz     logits and labels of the validation split, under those weights
 test.npz           the same of the test split: written once, at the end
+test.VIEWS.npz     the same by a protocol that was asked for later, with its facts
 pictures.csv       of pictures in files: which are in which split, of which class
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import filelock
-import numpy as np
 from torch import Tensor, nn
 
 from neocog import checkpoints, runfiles, runtext
@@ -33,7 +32,7 @@ from neocog.data import recorded
 from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
 from neocog.errors import NeocogError, UsageError
-from neocog.locking import LOCK, locked
+from neocog.locking import check_unused, locked
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Norms, Predictions
@@ -80,17 +79,8 @@ class RunFolder:
     @staticmethod
     def check_unused(out: str | Path | None) -> None:
         """`UsageError` if `out` is a folder with something in it, or no name at all."""
-        if out is None:
-            return
-        if not str(out):
-            raise UsageError("--out: an empty name was given; name a new folder")
-        try:
-            names = Path(out).iterdir() if Path(out).is_dir() else ()
-            used = any(path.name != LOCK for path in names)
-        except OSError as error:
-            raise UsageError(f"{out}: cannot be looked at: {error.strerror}") from error
-        if used:
-            raise UsageError(f"{out}: this folder is not empty; name a new one")
+        if out is not None:
+            check_unused(out)
 
     def write_start(
         self,
@@ -136,10 +126,12 @@ class RunFolder:
         content = runfiles.weights_bytes(weights, about)
         self.write("best.safetensors", lambda file: file.write(content))
 
-    def write_predictions(self, split: str, said: Predictions) -> None:
-        content = io.BytesIO()
-        np.savez(content, logits=said.logits, labels=said.labels)
-        self.write(f"{split}.npz", lambda file: file.write(content.getvalue()))
+    def write_predictions(
+        self, split: str, said: Predictions, *, facts: dict[str, Any] | None = None
+    ) -> None:
+        """`facts`: how they were asked for, where that is not what the recipe says."""
+        content = runfiles.predictions_bytes(said, facts)
+        self.write(f"{split}.npz", lambda file: file.write(content))
 
     def write_now(self, text: str) -> None:
         """now.json: whole, and not flushed. Raises `OSError`."""
@@ -297,6 +289,10 @@ class RunFolder:
         if not (self.path / f"{split}.npz").exists():
             return None
         return self._read(f"{split}.npz", runfiles.predictions_in, quote=False)
+
+    def facts(self, split: str) -> dict[str, Any]:
+        """The facts that `write_predictions` was given with them; none are {}."""
+        return self._read(f"{split}.npz", runfiles.facts_in, quote=False)
 
     # -- inside
 

@@ -233,7 +233,7 @@ def test_a_run_gives_its_confusions_and_figures(finished_run: Path) -> None:
     assert run.confusion("validation").sum() == run.scores["validation"]["n"]
     assert ticks(run.plot_confusion()) == list("0123456789")
     assert len(run.plot_reliability().axes[0].get_legend().get_texts()) == 3
-    assert run.evaluation()["test"]["top1"] == run.scores["test"]["top1"]
+    assert run.all_scores()["test"]["top1"] == run.scores["test"]["top1"]
     with pytest.raises(UsageError, match="did you mean test"):
         run.confusion("tests")
 
