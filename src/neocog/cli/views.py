@@ -17,6 +17,11 @@ from neocog.run import RunFolder
 
 
 def evaluate(options: argparse.Namespace) -> None:
+    if options.compare:
+        raise UsageError(
+            "--compare: it is of the scores that runs were given when they were trained, and takes "
+            "no --views, --scales, --data or --from; several runs given with --views vote together"
+        )
     watch = _Counted()
     try:
         said = asked(

@@ -2,52 +2,97 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib import font_manager
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+
+from neocog.report.names import columns, cut
+from neocog.report.page import printable
 
 LATIN = "DejaVu Sans"  # comes with matplotlib
 # Those with Chinese, Japanese and Korean signs that systems bring along, the commonest first.
 CJK = (
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC"),
-    *("Microsoft YaHei", "PingFang SC", "Hiragino Sans GB", "Heiti SC", "SimHei"),
-    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Arial Unicode MS"),
+    *("Source Han Sans CN", "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB", "Heiti SC"),
+    *("STHeiti", "Songti SC", "SimHei", "SimSun", "DengXian"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("Arial Unicode MS", "Unifont"),
 )
-LONGEST = 24  # signs of a name
+LONGEST = 24  # columns of a name beside a figure
+COLUMNS = 10  # of a title, in an inch
 
 
 def families() -> list[str]:
     """What to give a text as `fontfamily`: signs that the first lacks are taken from the others."""
-    return list(_families())
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return [LATIN, *(name for name in CJK if name in installed and _file(name))]
 
 
 def shown(names: Sequence[str], *, longest: int = LONGEST) -> list[str]:
     """Each name on one line, cut where it is long; "class 3" for one that no font here can draw."""
-    return [_one(name, number, longest) for number, name in enumerate(names)]
+    plain = [printable(" ".join(name.split())) for name in names]
+    known = _known_of("".join(plain))
+    return [
+        _no_formula(cut(name, longest)) if name and _drawable(name, known) else f"class {number}"
+        for number, name in enumerate(plain)
+    ]
 
 
-def _one(name: str, number: int, longest: int) -> str:
-    plain = " ".join(name.split())
-    if not plain or not all(_drawable(sign) for sign in plain):
-        return f"class {number}"
-    cut = plain if len(plain) <= longest else plain[: longest - 1] + "…"
-    return cut.replace("$", r"\$")  # between two of them matplotlib sets formulas
+def set_title(drawn: Figure, title: str) -> None:
+    """A title over the whole figure, in as many lines as its width asks for; a sign that no font
+    here has is replaced.
+    """
+    plain = printable(" ".join(title.split()))
+    known = _known_of(plain)
+    line = "".join(s if ord(s) in known else "\N{REPLACEMENT CHARACTER}" for s in plain)
+    if line:
+        room = int(COLUMNS * drawn.get_figwidth() * len(line) / max(columns(line), 1))
+        text = _no_formula(textwrap.fill(line, room))
+        drawn.suptitle(text, fontsize=11, fontfamily=families())
 
 
-@functools.lru_cache(maxsize=4096)
-def _drawable(sign: str) -> bool:
-    return sign.isprintable() and any(ord(sign) in known for known in _signs())
+def _no_formula(text: str) -> str:
+    return text.replace("$", r"\$")  # between two of them matplotlib sets formulas
 
 
-@functools.cache
-def _families() -> tuple[str, ...]:
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return (LATIN, *[name for name in CJK if name in installed][:1])
+def _drawable(name: str, known: frozenset[int]) -> bool:
+    return all(ord(sign) in known for sign in name)
 
 
-@functools.cache
-def _signs() -> tuple[frozenset[int], ...]:
-    """The signs of each family."""
-    paths = [font_manager.findfont(name) for name in _families()]
-    return tuple(frozenset(font_manager.get_font(path).get_charmap()) for path in paths)
+def _known_of(text: str) -> frozenset[int]:
+    """The signs that can be drawn, once it has been tried to draw this."""
+    known = _known()
+    return _known() if not _drawable(text, known) and _list_new_fonts() else known
+
+
+def _known() -> frozenset[int]:
+    return _signs(tuple(map(_file, families())))
+
+
+@functools.lru_cache(maxsize=8)
+def _signs(files: tuple[str, ...]) -> frozenset[int]:
+    return frozenset[int]().union(*(FT2Font(file).get_charmap() for file in files))
+
+
+def _list_new_fonts() -> bool:
+    """Whether there were any: matplotlib lists fonts once, and misses those installed since."""
+    listed = {entry.fname for entry in font_manager.fontManager.ttflist}
+    new = sorted(set(font_manager.findSystemFonts()) - listed)
+    for file in new:
+        with contextlib.suppress(Exception):  # a damaged font, of which FreeType says what it likes
+            font_manager.fontManager.addfont(file)
+    return bool(new)
+
+
+def _file(family: str) -> str:
+    """Where it lies; "" if it was taken away since matplotlib listed it."""
+    try:
+        wanted = font_manager.FontProperties(family=[family])
+        return str(font_manager.findfont(wanted, fallback_to_default=False))
+    except ValueError:
+        return ""
