@@ -155,7 +155,8 @@ def _ended_once(
     else:
         by = signal.SIGTERM if kind == "SIGTERM" else signal.SIGKILL
         after = chance.uniform(0.1, 1) * seconds
-        codes, took = together(arguments, world, said, by=by, rank=rank, after=after)
+        # who ends before all have met is its launcher's to see, and here there is none
+        codes, took = together(arguments, world, said, by=by, rank=rank, after=after, met=out)
     if took > ENDS_WITHIN:
         return f"the others took {took:.0f} s to end"
     if all(code == 0 for code in codes):
@@ -172,10 +173,11 @@ def together(
     rank: int = 0,
     by: signal.Signals = signal.SIGKILL,
     after: float | None = None,
+    met: Path | None = None,
     before: Callable[[], object] | None = None,
 ) -> tuple[list[int], float]:
-    """`neocog` in so many processes, one of which is sent a signal after so many seconds, or does
-    something `before`: their exit codes, and the seconds from the end of the first to that of the
+    """`neocog` in so many processes, one of which is sent a signal after so many seconds, if there is
+    a file `met` by then, or does something `before`: their exit codes, and the seconds from the end of the first to that of the
     last. What each says lies at `said`-RANK.
     """
     with socket.socket() as free:
@@ -198,7 +200,12 @@ def together(
                 codes[place] = os.waitstatus_to_exitcode(status[1])
                 first = first or time.monotonic()
         now = time.monotonic()
-        if not struck and after is not None and now - began >= after:
+        if (
+            not struck
+            and after is not None
+            and now - began >= after
+            and (met is None or met.exists())
+        ):
             struck = True
             if rank not in codes:
                 os.kill(pids[rank], by)
