@@ -160,9 +160,9 @@ def test_views_are_printed_with_the_score(
     recipe = Recipe(epochs=1, lr=0.01, batch_size=64, views="six")
     run = neocog.train(small(), patterns(), recipe=recipe, out=tmp_path / "r", watcher=Silent())
     assert main(["eval", str(run.path)]) == 0
-    test, validation = capsys.readouterr().out.splitlines()[-2:]
-    assert test.endswith("64 pictures   views six")
-    assert validation.endswith("32 pictures   views six")
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("test: 64 pictures") and "views six" in line for line in lines)
+    assert any(line.startswith("validation: 32 pictures, views six") for line in lines)
 
 
 def test_what_is_scored_is_seen_in_the_recipes_views(tmp_path: Path) -> None:

@@ -6,17 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from neocog.analysis.scores import summary
+from neocog.analysis import calibration, confusion
+from neocog.analysis.answers import answers
+from neocog.analysis.evaluation import check_classes, evaluation
+from neocog.analysis.scores import check_finished, summary
 from neocog.data.batches import to_input
 from neocog.data.pictures import read
+from neocog.errors import NeocogError, unknown
 from neocog.recipe import Recipe
 from neocog.recipes import described
-from neocog.records import Epoch
+from neocog.records import Epoch, Predictions
+from neocog.report import confusion as confusion_figure
 from neocog.report import curves
+from neocog.report import reliability as reliability_figure
 from neocog.run import RunFolder
 
 if TYPE_CHECKING:
@@ -48,8 +55,56 @@ class Run:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """What `neocog eval --json` prints: test and validation scores, time, speed."""
+        """What `neocog train --json` prints: test and validation scores, time, speed."""
         return summary(self.folder)
+
+    def evaluation(self) -> dict[str, Any]:
+        """What `neocog eval --json` prints: the same with intervals, classes, calibration."""
+        return evaluation(self.folder)
+
+    def confusion(self, split: str | None = None) -> np.ndarray:
+        """int64 (K, K): row k, column j: pictures of class k that were taken for class j.
+
+        `split`: "test" or "validation"; None is the test, or validation where there is none.
+        """
+        return confusion.confusion(answers(self._predictions(split)[1]))
+
+    def plot_confusion(self, split: str | None = None) -> Figure:
+        """The same in one figure."""
+        split, said = self._predictions(split)
+        counts = confusion.confusion(answers(said))
+        title = f"{self._what()}, {split}, views {self.recipe.views}"
+        return confusion_figure.figure(counts, self.folder.spec.classes, title=title)
+
+    def plot_reliability(self) -> Figure:
+        """How often it is right by how sure it is; of the test also with a temperature that was
+        fitted to validation.
+        """
+        split, said = self._predictions(None)
+        binned = calibration.reliability(answers(said), binning="equal width")
+        after: list[calibration.Bin] = []
+        held_out = self.folder.predictions("validation")
+        if split == "test" and held_out is not None:
+            value = calibration.fitted_temperature(held_out).value
+            if value is not None:
+                cooled = answers(said, temperature=value)
+                after = calibration.reliability(cooled, binning="equal width")
+        title = f"{self._what()}, {split}, views {self.recipe.views}; bins of equal width"
+        return reliability_figure.figure(binned, after, title=title)
+
+    def _what(self) -> str:
+        return f"{self.folder.network_name} on {self.folder.data['name']}"
+
+    def _predictions(self, split: str | None) -> tuple[str, Predictions]:
+        if split not in ("test", "validation", None):
+            raise unknown("split", str(split), ("test", "validation"))
+        check_finished(self.folder)
+        for name in ("test", "validation") if split is None else (split,):
+            said = self.folder.predictions(name)
+            if said is not None:
+                check_classes(self.folder, name, said)
+                return name, said
+        raise NeocogError(f"{self.path}: the run has no {split}.npz: its data have no such split")
 
     def network(self) -> nn.Module:
         """The network with the weights that were scored, in eval mode."""
@@ -59,8 +114,8 @@ class Run:
 
     def plot(self) -> Figure:
         """Loss and accuracy of training and validation by epoch, in one figure."""
-        what = f"{self.folder.network_name} on {self.folder.data['name']}"
-        return curves.figure(self.history, title=f"{what}, recipe {described(self.recipe)}")
+        title = f"{self._what()}, recipe {described(self.recipe)}"
+        return curves.figure(self.history, title=title)
 
     def save_plot(self) -> Path:
         """The same as curves.png in the run folder; gives its path."""

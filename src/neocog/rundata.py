@@ -58,6 +58,8 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
         "seed": dataset.seed,
         "validation": dataset.validation,
         "fingerprint": dataset.fingerprint(),
+        # runs whose seed drew other validation pictures can be compared on the same test
+        "test_fingerprint": dataset.fingerprint("test"),
         "pictures": {
             "train": len(dataset.train),
             "validation": len(dataset.val),

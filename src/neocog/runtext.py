@@ -37,6 +37,7 @@ def data_in(path: Path) -> dict[str, Any]:
         and type(value["validation"]) in (int, float)
         and isinstance(value["from"], str | None)
         and isinstance(value["fingerprint"], str)
+        and isinstance(value.get("test_fingerprint", ""), str)
         and all(type(count) is int and 0 <= count < 2**53 for count in counted)
     )
     if value.get("layout"):  # of pictures in files

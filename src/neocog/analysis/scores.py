@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-import torch
-import torch.nn.functional as F
+import numpy as np
 
+from neocog.analysis.answers import Answers, answers
 from neocog.errors import NeocogError
 from neocog.records import Predictions
 from neocog.run import RunFolder
@@ -19,41 +19,34 @@ def scores(said: Predictions) -> dict[str, Any]:
     """{"top1", "balanced", "top5", "loss", "n"}: fractions, mean cross-entropy, pictures.
 
     balanced is the mean of the classes' own accuracies, of classes that have pictures. top5 is None
-    below six classes. The answers of a picture are its classes by falling logit; among equal ones
-    the label comes last, so a network that says the same of all classes earns nothing.
+    below six classes. Raises `NeocogError` where nothing can be scored.
     """
-    logits, labels = torch.from_numpy(said.logits).double(), torch.from_numpy(said.labels)
-    if not len(labels):
-        raise NeocogError("there are no pictures to score")
-    if not bool(logits.isfinite().all()):
-        raise NeocogError("the network put out values that are not numbers: it has diverged")
-    own = logits.gather(1, labels[:, None])
-    ahead = (logits >= own).sum(1) - 1  # all that are not behind, but itself
+    return scores_in(answers(said))
+
+
+def scores_in(of: Answers) -> dict[str, Any]:
+    """The same, of answers in hand."""
     return {
-        "top1": float((ahead < 1).double().mean()),
-        "balanced": balanced_accuracy(ahead < 1, labels),
-        "top5": float((ahead < 5).double().mean()) if logits.shape[1] >= TOP5_FROM else None,
-        "loss": float(F.cross_entropy(logits, labels)),
-        "n": len(labels),
+        "top1": float(of.right.mean()),
+        "balanced": balanced_accuracy(of.right, of.labels),
+        "top5": float(of.among5.mean()) if of.num_classes >= TOP5_FROM else None,
+        "loss": float(of.losses.mean()),
+        "n": len(of),
     }
 
 
-def balanced_accuracy(right: torch.Tensor, labels: torch.Tensor) -> float:
+def balanced_accuracy(right: np.ndarray, labels: np.ndarray) -> float:
     """The mean over the classes of the share of their pictures that are right (N,)."""
-    counts = torch.bincount(labels).double()
-    hits = torch.bincount(labels, right.double())
+    counts = np.bincount(labels)
+    hits = np.bincount(labels, right)
     return float((hits[counts > 0] / counts[counts > 0]).mean())
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
     """A finished run in one value: what `train --json` and `eval --json` print."""
     test = folder.predictions("test")
+    check_finished(folder)
     history = folder.history
-    if not folder.finished:
-        raise NeocogError(
-            f"{folder.path}: no test scores yet: {len(history)} of {folder.recipe.epochs:g} epochs "
-            f"are done. Go on with: neocog resume {shlex.quote(str(folder.path))}"
-        )
     if not history:
         raise NeocogError(f"{folder.path / 'history.jsonl'}: missing or empty in a finished run")
     validation = folder.predictions("validation")
@@ -71,6 +64,16 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "test": _scores(folder, "test", test),
         "validation": _scores(folder, "validation", validation),
     }
+
+
+def check_finished(folder: RunFolder) -> None:
+    """`NeocogError`, with how to go on, where a run has not been scored yet."""
+    if not folder.finished:
+        raise NeocogError(
+            f"{folder.path}: no test scores yet: {len(folder.history)} of "
+            f"{folder.recipe.epochs:g} epochs are done. "
+            f"Go on with: neocog resume {shlex.quote(str(folder.path))}"
+        )
 
 
 def _scores(folder: RunFolder, split: str, said: Predictions | None) -> dict[str, Any] | None:

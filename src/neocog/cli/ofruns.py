@@ -51,6 +51,11 @@ def verify(commands: Commands) -> None:
 def evaluate(commands: Commands) -> None:
     made = command(commands, "eval", "eval:evaluate", about="show the scores of runs")
     made.add_argument("runs", metavar="RUN", nargs="+", help="a run folder")
+    made.add_argument(
+        "--compare",
+        action="store_true",
+        help="each with the first, on the same test pictures: differences, and McNemar's test",
+    )
 
 
 def predict(commands: Commands) -> None:

@@ -50,12 +50,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
     return "\n".join(lines)
 
 
-def score_lines(scores: dict[str, Any]) -> list[str]:
-    """The scores of a run, a split a line."""
-    lines = [
+def score_head(scores: dict[str, Any]) -> str:
+    """What was trained, and how long."""
+    return (
         f"{scores['network']} on {scores['data']}: {scores['epochs']} epochs in "
         f"{duration(scores['seconds'])}, {scores['images_per_second']:,.0f} images/s"
-    ]
+    )
+
+
+def score_lines(scores: dict[str, Any]) -> list[str]:
+    """The scores of a run, a split a line."""
+    lines = [score_head(scores)]
     views = "" if scores["views"] == "one" else f"   views {scores['views']}"
     for split in ("test", "validation"):
         said = scores[split]

@@ -1,0 +1,184 @@
+"""Several runs beside each other: on the same pictures, and over seeds."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neocog.analysis.answers import Answers, answers
+from neocog.analysis.evaluation import check_classes, evaluation, scored_split
+from neocog.analysis.intervals import of_mean
+from neocog.analysis.paired import Difference, difference, holm
+from neocog.errors import NeocogError, UsageError
+from neocog.records import Predictions
+from neocog.run import RunFolder
+
+OVER_SEEDS = ("top1", "balanced", "top5", "loss")
+
+
+def check_each_once(folders: Sequence[RunFolder]) -> None:
+    """`UsageError` where one run is given twice, by whatever name."""
+    places = Counter(folder.path.resolve() for folder in folders)
+    for folder in folders:
+        if places[folder.path.resolve()] > 1:
+            raise UsageError(
+                f"{folder.path}: this run was given twice. A run compared with itself, or counted "
+                "twice, tells nothing; give each once"
+            )
+
+
+def compared(folders: Sequence[RunFolder]) -> dict[str, Any]:
+    """Runs on the same pictures, each against the first.
+
+    {"split", "n", "runs": evaluations, "differences", "seeds"}. With three runs or more each
+    McNemar p has a "holm" beside it. Raises `UsageError` where there are fewer than two runs or one
+    is given twice, `NeocogError` where their pictures are not the same.
+    """
+    if len(folders) < 2:
+        raise UsageError("--compare: two runs or more are needed: neocog eval RUN RUN --compare")
+    check_each_once(folders)
+    made = [evaluation(folder) for folder in folders]
+    split = _split_of(folders, made)
+    of = [_answers(folder, split) for folder in folders]
+    for folder, other in zip(folders[1:], of[1:], strict=True):
+        _check_same_pictures(folders[0], folder, split)
+        _check_same_labels(folders[0], folder, split, of[0], other)
+    found = [difference(of[0], other) for other in of[1:]]
+    adjusted = holm([each.mcnemar.p for each in found])
+    return {
+        "split": split,
+        "n": len(of[0]),
+        "runs": made,
+        "differences": [
+            _as_json(folder, folders[0], each, p if len(found) > 1 else None)
+            for folder, each, p in zip(folders[1:], found, adjusted, strict=True)
+        ],
+        "seeds": over_seeds(folders, made),
+    }
+
+
+def over_seeds(
+    folders: Sequence[RunFolder], made: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Of runs that differ in their seed alone, mean and spread: a value for each two or more.
+
+    sd is the sample's standard deviation (n - 1), the interval Student's t of the mean. Runs of one
+    seed are one run: the first of them counts.
+    """
+    groups: dict[str, dict[int, int]] = {}
+    for place, folder in enumerate(folders):
+        seeds = groups.setdefault(_but_seed(folder, made[place]), {})
+        seeds.setdefault(folder.recipe.seed, place)
+    return [_spread(folders, made, seeds) for seeds in groups.values() if len(seeds) > 1]
+
+
+def _but_seed(folder: RunFolder, made: dict[str, Any]) -> str:
+    """All that a run follows from, but its seed."""
+    data = folder.data
+    from_what = [data["name"], data.get("from"), data["validation"], made["epochs"]]
+    recipe = folder.recipe.changed({"seed": 0}).to_json()
+    return json.dumps([folder.made, from_what, recipe, scored_split(made)], sort_keys=True)
+
+
+def _spread(
+    folders: Sequence[RunFolder], made: Sequence[dict[str, Any]], seeds: dict[int, int]
+) -> dict[str, Any]:
+    first, split = made[min(seeds.values())], scored_split(made[min(seeds.values())])
+    said = [made[place][split] for place in seeds.values()]
+    return {
+        "network": first["network"],
+        "data": first["data"],
+        "split": split,
+        "protocol": said[0]["protocol"],
+        "seeds": list(seeds),
+        "runs": [str(folders[place].path) for place in seeds.values()],
+        "n": len(seeds),
+        **{name: _mean([each[name] for each in said]) for name in OVER_SEEDS},
+    }
+
+
+def _mean(values: list[float | None]) -> dict[str, Any] | None:
+    known = [value for value in values if value is not None]
+    interval = of_mean(known)
+    if interval is None:
+        return None
+    mean, sd = float(np.mean(known)), float(np.std(known, ddof=1))
+    return {"mean": mean, "sd": sd, "interval": interval.to_json()}
+
+
+def _split_of(folders: Sequence[RunFolder], made: Sequence[dict[str, Any]]) -> str:
+    splits = [scored_split(each) for each in made]
+    for folder, split in zip(folders, splits, strict=True):
+        if split != splits[0]:
+            without = folder if split == "validation" else folders[0]
+            raise NeocogError(
+                f"{without.path}: this run has no test split, and others here do: they were not "
+                "scored on the same pictures. Compare runs on one test set"
+            )
+    return splits[0]
+
+
+def _check_same_pictures(first: RunFolder, other: RunFolder, split: str) -> None:
+    """By the fingerprint of the test split; of the whole data where that is not known."""
+    mine, others = first.data, other.data
+    key = "test_fingerprint" if split == "test" else "fingerprint"
+    if mine["fingerprint"] == others["fingerprint"]:
+        return
+    if mine.get(key) and mine.get(key) == others.get(key):
+        return
+    raise NeocogError(
+        f"{other.path}: its {split} pictures are not those of {first.path}: "
+        f"{_named(others, split)} there, {_named(mine, split)} here (fingerprints in recipe.json). "
+        f"Compare runs on one {split} set; of one's own pictures, that is runs of one seed or of "
+        "folders with a test/"
+    )
+
+
+def _named(data: dict[str, Any], split: str) -> str:
+    return f"{data['name']}, {data['pictures'][split]:,} pictures, seed {data['seed']}"
+
+
+def _check_same_labels(
+    first: RunFolder, other: RunFolder, split: str, mine: Answers, others: Answers
+) -> None:
+    """Pictures that could not be read are missing from what was written."""
+    if not np.array_equal(mine.labels, others.labels):
+        raise NeocogError(
+            f"{other.path / split}.npz: labels of {len(others):,} pictures that are not those of "
+            f"{first.path / split}.npz ({len(mine):,}), though the data are the same: pictures "
+            "could not be read in one of them, or a file was changed. See with: "
+            f"neocog verify {shlex.quote(str(other.path))}"
+        )
+
+
+def _answers(folder: RunFolder, split: str) -> Answers:
+    said: Predictions | None = folder.predictions(split)
+    assert said is not None  # its evaluation has it
+    check_classes(folder, split, said)
+    return answers(said)
+
+
+def _as_json(
+    folder: RunFolder, first: RunFolder, found: Difference, adjusted: float | None
+) -> dict[str, Any]:
+    intervals = (found.top1_interval, found.loss_interval)
+    top1, loss = (interval and interval.to_json() for interval in intervals)
+    test = found.mcnemar
+    return {
+        "run": str(folder.path),
+        "against": str(first.path),
+        "top1": {"difference": found.top1, "interval": top1},
+        "loss": {"difference": found.loss, "interval": loss},
+        "mcnemar": {
+            "p": test.p,
+            "holm": adjusted,
+            "form": test.form,
+            "only_first": test.only_first,
+            "only_this": test.only_other,
+        },
+    }

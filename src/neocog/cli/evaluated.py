@@ -1,0 +1,253 @@
+"""How the scores of runs look. Names, of any length and script, stand last in their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from neocog.analysis.evaluation import scored_split
+from neocog.cli.output import score_head, table
+from neocog.report.names import cut
+from neocog.report.page import printable
+
+WORST = 5  # classes, and pairs, that are shown
+NAME, PAIRED = 40, 28  # columns of a name, at most; and of each of two
+FLATTERED = "  the weights were chosen by these pictures, which flatters them"
+METHODS = {
+    "wilson": "Wilson",
+    "bootstrap": "bootstrap of pictures, B {resamples:,}",
+    "bootstrap within classes": "bootstrap within classes, B {resamples:,}",
+    "t": "Student's t",
+}
+
+
+def evaluation_lines(made: dict[str, Any]) -> list[str]:
+    """One run: its scores with their intervals, its calibration, its worst classes and pairs."""
+    split = scored_split(made)
+    said = made[split]
+    n, classes = said["n"], len(said["classes"])
+    lines = [printable(made["run"]), score_head(made), ""]
+    lines += [f"{split}: {_count(n, 'picture')} of {_count(classes, 'class')}, {_views(said)}"]
+    if split == "validation":
+        lines += ["there is no test split"]
+        lines += [FLATTERED] if made["select"] == "best" else []
+    lines += _scores(said)
+    lines += _calibration(said)
+    lines += _worst(said)
+    lines += _confused(said)
+    if split == "test" and made["validation"] is not None:
+        lines += ["", _validation(made["validation"])]
+        lines += [FLATTERED] if made["select"] == "best" else []
+    return lines
+
+
+def comparison_lines(found: dict[str, Any]) -> list[str]:
+    """Runs beside each other: each one's score, and how far it is from the first."""
+    split, runs, differences = found["split"], found["runs"], found["differences"]
+    many = len(differences) > 1
+    head = ["top-1", "95 % interval", "log loss", "views", "points", "95 % interval", "only", "p"]
+    rows = [
+        [*_own(run[split]), *cells, printable(run["run"])]
+        for run, cells in zip(
+            runs,
+            [[""] * (5 if many else 4), *(_apart(each, many=many) for each in differences)],
+            strict=True,
+        )
+    ]
+    head += ["Holm p", "run"] if many else ["run"]
+    lines = [table(head, rows, right=range(len(head) - 1)), ""]
+    lines += [
+        f"{_count(found['n'], f'{split} picture')}, the same of every run. 95 % interval of top-1: "
+        "Wilson.",
+        f"points: top-1 less that of {printable(runs[0]['run'])}; its interval: paired bootstrap, "
+        f"B {_resamples(differences)}.",
+        "only: pictures that this run alone gets right : that the first alone does.",
+        f"p: McNemar's test, {_forms(differences)}.",
+    ]
+    if many:
+        lines += [
+            f"Holm p: the same, corrected for {len(differences)} comparisons; go by this one."
+        ]
+    if split == "validation":
+        lines += ["There is no test split: these are the validation pictures."]
+    if len({run[split]["protocol"] for run in runs}) > 1:
+        lines += ["The runs were not scored by the same views, so part of a difference is theirs."]
+    return lines
+
+
+def seed_lines(groups: Sequence[dict[str, Any]]) -> list[str]:
+    """Runs that differ in seed alone: mean and spread."""
+    lines = []
+    for group in groups:
+        seeds = ", ".join(map(str, group["seeds"]))
+        lines += [
+            "",
+            f"{group['network']} on {printable(group['data'])}, {group['split']}, {_views(group)}: "
+            f"mean ± sd over {group['n']} seeds ({seeds})",
+        ]
+        for name, label in (("top1", "top-1"), ("balanced", "balanced"), ("top5", "top-5")):
+            if group[name] is not None:
+                lines += [_spread(label, group[name], percent=True)]
+        lines += [_spread("log loss", group["loss"], percent=False)]
+        lines += [f"  sd: of the runs; interval: 95 %, Student's t of the mean, n {group['n']}"]
+    return lines
+
+
+# -- one run
+
+
+def _scores(said: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, label in (("top1", "top-1"), ("balanced", "balanced"), ("top5", "top-5")):
+        if said[name] is not None:
+            lines += [_score(label, f"{said[name]:.2%}", said["intervals"][name], percent=True)]
+    return [*lines, _score("log loss", f"{said['loss']:.4f}", said["intervals"]["loss"])]
+
+
+def _score(
+    label: str, value: str, interval: dict[str, Any] | None, *, percent: bool = False
+) -> str:
+    if interval is None:
+        return f"  {label:<10} {value:>8}   no interval: too few pictures, or all alike"
+    method = METHODS[interval["method"]].format(**interval)
+    span = _span(interval, percent=percent)
+    return f"  {label:<10} {value:>8}   {span:<18} 95 %, {method}, n {interval['n']:,}"
+
+
+def _calibration(said: dict[str, Any]) -> list[str]:
+    found = said["calibration"]
+    ece, chance = found["ece"]["equal_mass"], found["ece_if_calibrated"]["equal_mass"]
+    lines = [
+        f"  {'ECE':<10} {ece:>8.2%}   {found['bins']} bins of equal mass; a calibrated network "
+        f"would show about {chance:.2%}"
+    ]
+    fitted = found["temperature"]
+    if fitted is None:
+        return lines
+    if fitted["value"] is None:
+        return [*lines, f"  temperature    none   validation, n {fitted['n']:,}: {fitted['why']}"]
+    return [
+        *lines,
+        f"  temperature {fitted['value']:>7.3g}   fitted to validation, n {fitted['n']:,}: "
+        f"log loss {said['loss']:.4f} -> {fitted['loss']:.4f}, ECE {ece:.2%} -> "
+        f"{fitted['ece']['equal_mass']:.2%}",
+    ]
+
+
+def _worst(said: dict[str, Any]) -> list[str]:
+    with_pictures = [each for each in said["classes"] if each["n"]]
+    wrong = [each for each in with_pictures if each["right"] < each["n"]]
+    without = len(said["classes"]) - len(with_pictures)
+    lines = []
+    if without:
+        few = ", ".join(_name(each["class"]) for each in said["classes"] if not each["n"])
+        named = f": {few}" if without <= 3 else ""
+        lines = ["", f"{_count(without, 'class')} without pictures, left out of balanced{named}"]
+    if not wrong or len(said["classes"]) < 2:
+        return lines
+    shown = sorted(wrong, key=lambda each: (each["recall"], -each["n"]))[:WORST]
+    rows = [
+        [
+            f"{each['recall']:.2%}",
+            _span(each["interval"], percent=True),
+            "-" if each["precision"] is None else f"{each['precision']:.2%}",
+            f"{each['f1']:.2%}",
+            f"{each['n']:,}",
+            _name(each["class"]),
+        ]
+        for each in shown
+    ]
+    head = ["recall", "95 % interval", "precision", "F1", "pictures", _of(shown, wrong, "class")]
+    return [*lines, "", table(head, rows, right=range(5))]
+
+
+def _confused(said: dict[str, Any]) -> list[str]:
+    pairs = said["confused"]
+    if not pairs:
+        return []
+    rows = [
+        [f"{pair['n']:,}", f"{pair['share']:.2%}", f"{_name(pair['class'], PAIRED)} taken for "]
+        for pair in pairs[:WORST]
+    ]
+    for row, pair in zip(rows, pairs, strict=False):
+        row[2] += _name(pair["as"], PAIRED)
+    head = ["pictures", "of its class", _of(rows, pairs, "confused pair")]
+    return ["", table(head, rows, right=(0, 1))]
+
+
+def _validation(said: dict[str, Any]) -> str:
+    return (
+        f"validation: {_count(said['n'], 'picture')}, {_views(said)}: top-1 {said['top1']:.2%}, "
+        f"balanced {said['balanced']:.2%}, log loss {said['loss']:.4f}"
+    )
+
+
+# -- several
+
+
+def _own(said: dict[str, Any]) -> list[str]:
+    span = _span(said["intervals"]["top1"], percent=True)
+    return [f"{said['top1']:.2%}", span, f"{said['loss']:.4f}", said["protocol"]]
+
+
+def _apart(found: dict[str, Any], *, many: bool) -> list[str]:
+    top1, test = found["top1"], found["mcnemar"]
+    span = top1["interval"]
+    cells = [
+        f"{100 * top1['difference']:+.2f}",
+        "-" if span is None else f"{100 * span['low']:+.2f} to {100 * span['high']:+.2f}",
+        f"{test['only_this']:,} : {test['only_first']:,}",
+        _p(test["p"]),
+    ]
+    return [*cells, _p(test["holm"])] if many else cells
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _resamples(differences: Sequence[dict[str, Any]]) -> str:
+    found = [each["top1"]["interval"] for each in differences if each["top1"]["interval"]]
+    return f"{found[0]['resamples']:,}" if found else "none: no picture differs"
+
+
+def _forms(differences: Sequence[dict[str, Any]]) -> str:
+    words = {"exact": "exact binomial (few differ)", "mid-p": "mid-p form of the exact binomial"}
+    return ", ".join(
+        words[form] for form in dict.fromkeys(d["mcnemar"]["form"] for d in differences)
+    )
+
+
+def _spread(label: str, found: dict[str, Any], *, percent: bool) -> str:
+    mean, sd, span = found["mean"], found["sd"], _span(found["interval"], percent=percent)
+    shown = f"{mean:.2%} ± {100 * sd:.2f}" if percent else f"{mean:.4f} ± {sd:.4f}"
+    return f"  {label:<10} {shown:<18} {span}"
+
+
+# -- words
+
+
+def _span(interval: dict[str, Any], *, percent: bool) -> str:
+    low, high = interval["low"], interval["high"]
+    return f"{100 * low:.2f} to {high:.2%}" if percent else f"{low:.4f} to {high:.4f}"
+
+
+def _views(said: dict[str, Any]) -> str:
+    return f"views {said['protocol']}"
+
+
+def _name(name: str, longest: int = NAME) -> str:
+    return cut(printable(name), longest) or "(no name)"
+
+
+def _of(shown: Sequence[object], among: Sequence[object], what: str) -> str:
+    """What a table is of: all of them, or how many of how many."""
+    if len(shown) == len(among):
+        return f"{what} with mistakes" if what == "class" else what
+    worst = "worst of" if what == "class" else "first of"
+    return f"the {len(shown)} {worst} {_count(len(among), what)}"
+
+
+def _count(count: int, what: str) -> str:
+    plural = f"{what}{'es' if what.endswith('s') else 's'}"
+    return f"{count:,} {what if count == 1 else plural}"
