@@ -45,6 +45,7 @@ def test_a_run_folder_holds_what_the_design_says_and_nothing_half_written(
         "history.jsonl",
         "input.json",
         "last.pt",
+        "norms.jsonl",
         "recipe.json",
         "test.npz",
         "validation.npz",
@@ -57,6 +58,8 @@ def test_everything_is_read_back(finished_run: Path) -> None:
     assert folder.spec.classes == tuple("0123456789")
     assert folder.network_name == "lenet_relu"
     assert [epoch.epoch for epoch in folder.history] == [0, 1, 2]
+    assert [norms.epoch for norms in folder.norms] == [0, 1, 2]
+    assert min(norm or 0 for norm in folder.norms[-1].gradients.values()) > 0
     assert folder.finished
     said = json.loads((finished_run / "environment.json").read_text())
     assert said["versions"]["torch"] == torch.__version__
@@ -157,15 +160,16 @@ def test_the_systems_reason_is_said_though_torch_says_another(run: Path) -> None
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\x80\x04.", b"\x00" * 500])
 @pytest.mark.parametrize(
-    "name", ["recipe.json", "input.json", "history.jsonl", "best.safetensors", "test.npz"]
+    "name",
+    ["recipe.json", "input.json", "history.jsonl", "norms.jsonl", "best.safetensors", "test.npz"],
 )
 def test_a_damaged_file_is_named(run: Path, name: str, content: bytes) -> None:
-    if name == "history.jsonl" and content == b"":
+    if name.endswith(".jsonl") and content == b"":
         return  # an empty history is a history
     (run / name).write_bytes(content)
     with pytest.raises(NeocogError, match=name):
         opened = api.open_run(run)
-        _ = opened.scores, opened.recipe, opened.folder.spec, opened.network()
+        _ = opened.scores, opened.recipe, opened.folder.norms, opened.folder.spec, opened.network()
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"\x00" * 1000])

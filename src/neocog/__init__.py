@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neocog.data.loading import load, load_folder
     from neocog.errors import DataError, NeocogError, UsageError
     from neocog.networks import NETWORKS, create, vgg
+    from neocog.protocols import evaluate
     from neocog.recipe import Recipe
     from neocog.verifying import verify
 
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "UsageError",
     "create",
+    "evaluate",
     "load",
     "load_folder",
     "plan",
@@ -52,6 +54,7 @@ _HOMES = {
     "Dataset": ("neocog.data.dataset", "Dataset"),
     "load": ("neocog.data.loading", "load"),
     "load_folder": ("neocog.data.loading", "load_folder"),
+    "evaluate": ("neocog.protocols", "evaluate"),
     "Recipe": ("neocog.recipe", "Recipe"),
     "Run": ("neocog.api", "Run"),
     "open": ("neocog.api", "open_run"),

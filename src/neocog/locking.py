@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""One process, and one run, to a folder."""
 
 from __future__ import annotations
 
@@ -27,3 +27,16 @@ def locked(folder: Path) -> filelock.BaseFileLock | None:
     except (OSError, NotImplementedError):
         return None
     return lock
+
+
+def check_unused(folder: str | Path) -> None:
+    """`UsageError` if it is a folder with something but a lock in it, or no name at all."""
+    if not str(folder):
+        raise UsageError("--out: an empty name was given; name a new folder")
+    try:
+        names = Path(folder).iterdir() if Path(folder).is_dir() else ()
+        used = any(path.name != LOCK for path in names)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be looked at: {error.strerror}") from error
+    if used:
+        raise UsageError(f"{folder}: this folder is not empty; name a new one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from neocog.run import RunFolder
 
 if TYPE_CHECKING:
     from neocog.data.dataset import Dataset
+    from neocog.evaluation import Evaluation
     from neocog.understanding import Seen
 
 
@@ -58,7 +59,7 @@ class Run:
         """What `neocog train --json` prints: test and validation scores, time, speed."""
         return summary(self.folder)
 
-    def evaluation(self) -> dict[str, Any]:
+    def all_scores(self) -> dict[str, Any]:
         """What `neocog eval --json` prints: the same with intervals, classes, calibration."""
         return evaluation(self.folder)
 
@@ -142,6 +143,22 @@ class Run:
             ranked = [{"class": spec.classes[k], "probability": float(chances[k])} for k in order]
             answers.append({"file": str(file), "ranked": ranked})
         return answers
+
+    def evaluate(
+        self,
+        *,
+        views: str = "single",
+        scales: Sequence[int] = (),
+        data: Dataset | str | Path | None = None,
+        from_dir: str | Path | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Evaluation:
+        """Its scores by one of the papers' protocols, or on other data: see `neocog.evaluate`."""
+        from neocog import protocols
+
+        return protocols.evaluate(
+            self, views=views, scales=scales, data=data, from_dir=from_dir, tell=tell
+        )
 
     def look(
         self,

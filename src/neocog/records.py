@@ -80,6 +80,36 @@ class Epoch:
         return made
 
 
+@dataclass(frozen=True)
+class Norms:
+    """How large the weights of each layer are after an epoch's last step, and the gradient that
+    this step followed: Euclidean norms by the layer's name. None: there was none, or no number.
+    """
+
+    epoch: int  # from 0
+    weights: dict[str, float | None]
+    gradients: dict[str, float | None]
+
+    def to_json(self) -> dict[str, Any]:
+        layers = {
+            name: {"weights": norm, "gradient": self.gradients[name]}
+            for name, norm in self.weights.items()
+        }
+        return {"epoch": self.epoch, "layers": layers}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Norms:
+        """What `to_json` gave. Raises `ValueError` and its like for anything else."""
+        layers = values["layers"].items()
+        weights = {name: of["weights"] for name, of in layers}
+        gradients = {name: of["gradient"] for name, of in layers}
+        norms = [norm for norm in (*weights.values(), *gradients.values()) if norm is not None]
+        sound = type(values["epoch"]) is int and values["epoch"] >= 0
+        if not (sound and all(type(norm) is float and 0 <= norm < MOST for norm in norms)):
+            raise ValueError("norms of an epoch with values that are none of theirs")
+        return cls(values["epoch"], weights, gradients)
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """What a network said of a split, before softmax."""

@@ -8,15 +8,16 @@ before.pt          the same as it was saved before that, while the run is not fi
 best.safetensors   the weights that are scored, with recipe and InputSpec in its metadata
 history.jsonl      an epoch a line
 history.csv        the same as a table
+norms.jsonl        how large weights and gradients of each layer were, an epoch a line
 now.json           where it stands within an epoch, while it trains; see now.py
 validation.npz     logits and labels of the validation split, under those weights
 test.npz           the same of the test split: written once, at the end
+test.VIEWS.npz     the same by a protocol that was asked for later, with its facts
 pictures.csv       of pictures in files: which are in which split, of which class
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,7 +25,6 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import filelock
-import numpy as np
 from torch import Tensor, nn
 
 from neocog import checkpoints, runfiles, runtext
@@ -32,10 +32,10 @@ from neocog.data import recorded
 from neocog.data.recorded import Row
 from neocog.data.spec import InputSpec
 from neocog.errors import NeocogError, UsageError
-from neocog.locking import LOCK, locked
+from neocog.locking import check_unused, locked
 from neocog.networks import Made, create
 from neocog.recipe import Recipe
-from neocog.records import Epoch, Predictions
+from neocog.records import Epoch, Norms, Predictions
 from neocog.writing import first_free, replaced, sweep, written
 
 T = TypeVar("T")
@@ -79,17 +79,8 @@ class RunFolder:
     @staticmethod
     def check_unused(out: str | Path | None) -> None:
         """`UsageError` if `out` is a folder with something in it, or no name at all."""
-        if out is None:
-            return
-        if not str(out):
-            raise UsageError("--out: an empty name was given; name a new folder")
-        try:
-            names = Path(out).iterdir() if Path(out).is_dir() else ()
-            used = any(path.name != LOCK for path in names)
-        except OSError as error:
-            raise UsageError(f"{out}: cannot be looked at: {error.strerror}") from error
-        if used:
-            raise UsageError(f"{out}: this folder is not empty; name a new one")
+        if out is not None:
+            check_unused(out)
 
     def write_start(
         self,
@@ -121,7 +112,9 @@ class RunFolder:
     def write_history(self, state: dict[str, Any]) -> None:
         """The epochs that a state knows of, for people and plots."""
         epochs = state["history"]
-        self.write("history.jsonl", lambda file: file.write(runtext.history_lines(epochs)))
+        self.write("history.jsonl", lambda file: file.write(runtext.json_lines(epochs)))
+        lines = runtext.json_lines(state.get("norms", [])[: len(epochs)])
+        self.write("norms.jsonl", lambda file: file.write(lines))
         self.write("history.csv", lambda file: file.write(runtext.history_table(epochs)))
 
     def save_weights(self, weights: dict[str, Tensor], epoch: int) -> None:
@@ -133,10 +126,12 @@ class RunFolder:
         content = runfiles.weights_bytes(weights, about)
         self.write("best.safetensors", lambda file: file.write(content))
 
-    def write_predictions(self, split: str, said: Predictions) -> None:
-        content = io.BytesIO()
-        np.savez(content, logits=said.logits, labels=said.labels)
-        self.write(f"{split}.npz", lambda file: file.write(content.getvalue()))
+    def write_predictions(
+        self, split: str, said: Predictions, *, facts: dict[str, Any] | None = None
+    ) -> None:
+        """`facts`: how they were asked for, where that is not what the recipe says."""
+        content = runfiles.predictions_bytes(said, facts)
+        self.write(f"{split}.npz", lambda file: file.write(content))
 
     def write_now(self, text: str) -> None:
         """now.json: whole, and not flushed. Raises `OSError`."""
@@ -199,6 +194,13 @@ class RunFolder:
         if not (self.path / "history.jsonl").exists():
             return []
         return self._read("history.jsonl", runtext.history_in)
+
+    @property
+    def norms(self) -> list[Norms]:
+        """Of weights and gradients after each epoch; none of a run of an earlier neocog."""
+        if not (self.path / "norms.jsonl").exists():
+            return []
+        return self._read("norms.jsonl", runtext.norms_in)
 
     @property
     def pictures(self) -> list[Row]:
@@ -287,6 +289,10 @@ class RunFolder:
         if not (self.path / f"{split}.npz").exists():
             return None
         return self._read(f"{split}.npz", runfiles.predictions_in, quote=False)
+
+    def facts(self, split: str) -> dict[str, Any]:
+        """The facts that `write_predictions` was given with them; none are {}."""
+        return self._read(f"{split}.npz", runfiles.facts_in, quote=False)
 
     # -- inside
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -47,6 +49,26 @@ def _digest(weights: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
         seen.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
         seen.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return seen.hexdigest()
+
+
+def predictions_bytes(said: Predictions, facts: Mapping[str, Any] | None = None) -> bytes:
+    """An .npz of logits and labels, and of how they were asked for."""
+    content, arrays = io.BytesIO(), {"logits": said.logits, "labels": said.labels}
+    if facts is not None:
+        arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy knows one keyword of bool
+    return content.getvalue()
+
+
+def facts_in(path: Path) -> dict[str, Any]:
+    """The facts that `predictions_bytes` was given; {} where there were none."""
+    entries(path, path.stat().st_size)
+    with np.load(path, allow_pickle=False) as arrays:
+        text = bytes(arrays["facts"]).decode() if "facts" in arrays else "{}"
+    facts = json.loads(text)
+    if not isinstance(facts, dict):
+        raise ValueError("not a JSON object")
+    return facts
 
 
 def predictions_in(path: Path) -> Predictions:

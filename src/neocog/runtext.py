@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from neocog.records import Epoch
+from neocog.records import Epoch, Norms
 
 COLUMNS = [field.name for field in fields(Epoch)]
 
@@ -61,6 +61,11 @@ def history_in(path: Path) -> list[Epoch]:
     return [Epoch.from_json(json.loads(line)) for line in lines]
 
 
+def norms_in(path: Path) -> list[Norms]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Norms.from_json(json.loads(line)) for line in lines]
+
+
 def made_in(path: Path) -> dict[str, Any]:
     """How a network was made: checked, since a large number in it would take as much memory."""
     made = dict(json_in(path)["network"])
@@ -76,9 +81,9 @@ def made_in(path: Path) -> dict[str, Any]:
     return made
 
 
-def history_lines(epochs: Sequence[dict[str, Any]]) -> bytes:
-    """history.jsonl: `Epoch.to_json` of each, a line each."""
-    return "".join(json.dumps(epoch) + "\n" for epoch in epochs).encode()
+def json_lines(values: Sequence[dict[str, Any]]) -> bytes:
+    """history.jsonl and norms.jsonl: what `to_json` of each gave, a line each."""
+    return "".join(json.dumps(value) + "\n" for value in values).encode()
 
 
 def history_table(epochs: Sequence[dict[str, Any]]) -> bytes:

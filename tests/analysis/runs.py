@@ -11,6 +11,8 @@ from typing import Any
 from neocog.records import Predictions
 from neocog.run import RunFolder
 
+UNUSED = ("*.pt", "*.safetensors", "*.png")  # scores are read from the rest
+
 
 def run_with(
     finished_run: Path,
@@ -25,7 +27,7 @@ def run_with(
     """A copy of a run in which these predictions, classes and facts stand instead of its own;
     without `validation`, the test's in both splits.
     """
-    shutil.copytree(finished_run, out)
+    shutil.copytree(finished_run, out, ignore=shutil.ignore_patterns(*UNUSED))
     folder = RunFolder.open(out)
     about = json.loads((out / "recipe.json").read_text())
     about["recipe"] |= recipe or {}

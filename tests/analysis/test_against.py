@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,15 +28,21 @@ def worse(said: Predictions, *, seed: int) -> Predictions:
     return Predictions(logits=(said.logits + noise).astype(np.float32), labels=said.labels)
 
 
-@pytest.fixture
-def three(finished_run: Path, tmp_path: Path) -> list[RunFolder]:
-    said = calibrated(400, spread=3)
+@pytest.fixture(scope="module")
+def three(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
+    """Runs that differ in their seed alone; no test changes them."""
+    out, said = tmp_path_factory.mktemp("three"), calibrated(400, spread=3)
     return [
-        run_with(finished_run, tmp_path / name, test, recipe={"seed": seed})
+        run_with(finished_run, out / name, test, recipe={"seed": seed})
         for seed, (name, test) in enumerate(
             {"a": said, "b": worse(said, seed=1), "c": worse(said, seed=2)}.items()
         )
     ]
+
+
+@pytest.fixture(scope="module")
+def found(three: list[RunFolder]) -> dict[str, Any]:
+    return compared(three)
 
 
 def test_scores_of_any_predictions_carry_their_protocol() -> None:
@@ -54,8 +63,8 @@ def test_the_temperature_is_fitted_to_validation_and_judged_by_the_test(
     folder = run_with(
         finished_run,
         tmp_path / "hot",
-        calibrated(3000, scale=3),
-        validation=calibrated(3000, scale=3, seed=7),
+        calibrated(2000, scale=3),
+        validation=calibrated(2000, scale=3, seed=7),
     )
     made = evaluation(folder)
     found = made["test"]["calibration"]
@@ -66,8 +75,8 @@ def test_the_temperature_is_fitted_to_validation_and_judged_by_the_test(
     assert made["validation"]["calibration"]["temperature"] is None
 
 
-def test_each_run_is_held_against_the_first(three: list[RunFolder]) -> None:
-    made = compared(three)
+def test_each_run_is_held_against_the_first(three: list[RunFolder], found: dict[str, Any]) -> None:
+    made = found
     assert (made["split"], made["n"]) == ("test", 400)
     first = made["runs"][0]["test"]["top1"]
     ps, holms = [], []
@@ -80,24 +89,50 @@ def test_each_run_is_held_against_the_first(three: list[RunFolder]) -> None:
     assert compared(three[:2])["differences"][0]["mcnemar"]["holm"] is None
 
 
-def test_seeds_are_summed_up_by_mean_and_sample_deviation(three: list[RunFolder]) -> None:
-    made = [evaluation(folder) for folder in three]
-    (group,) = over_seeds(three, made)
-    values = [each["test"]["top1"] for each in made]
+def test_seeds_are_summed_up_by_mean_and_sample_deviation(
+    three: list[RunFolder], found: dict[str, Any]
+) -> None:
+    (group,) = over_seeds(three, found["runs"])
+    values = [each["test"]["top1"] for each in found["runs"]]
     assert (group["n"], group["seeds"]) == (3, [0, 1, 2])
     assert group["top1"]["mean"] == pytest.approx(np.mean(values))
     assert group["top1"]["sd"] == pytest.approx(np.std(values, ddof=1))
     assert group["top1"]["interval"]["method"] == "t"
-    assert compared(three)["seeds"] == [group]
+    assert group["same_pictures"]
+    assert found["seeds"] == [group]
 
 
 def test_runs_that_differ_in_more_than_seed_or_in_nothing_are_no_seeds(
-    three: list[RunFolder],
+    three: list[RunFolder], found: dict[str, Any], tmp_path: Path
 ) -> None:
-    _, second, third = three
-    second.write_recipe(second.recipe.changed({"lr": 0.123}))
-    third.write_recipe(third.recipe.changed({"seed": 0}))
-    assert over_seeds(three, [evaluation(folder) for folder in three]) == []
+    first, second, third = three
+    others = [
+        first,
+        run_with(second.path, tmp_path / "lr", None, recipe={"lr": 0.123}),
+        run_with(third.path, tmp_path / "same", None, recipe={"seed": 0}),
+    ]
+    assert over_seeds(others, found["runs"]) == []
+
+
+def test_where_a_seed_draws_the_test_too_it_is_said(
+    three: list[RunFolder], found: dict[str, Any], tmp_path: Path
+) -> None:
+    other = {"fingerprint": "x", "test_fingerprint": "y"}
+    drawn = run_with(three[1].path, tmp_path / "d", None, data=other)
+    (group,) = over_seeds([three[0], drawn], found["runs"][:2])
+    assert (group["n"], group["same_pictures"]) == (2, False)
+
+
+def test_the_interval_of_a_mean_ends_where_no_mean_can_lie(
+    three: list[RunFolder], found: dict[str, Any]
+) -> None:
+    made = deepcopy(found["runs"][:2])
+    for each, top1, loss in zip(made, (0.99, 0.8), (0.01, 0.9), strict=True):
+        each["test"] |= {"top1": top1, "loss": loss}
+    (group,) = over_seeds(three[:2], made)
+    assert group["top1"]["interval"]["high"] == 1.0
+    assert group["loss"]["interval"]["low"] == 0.0
+    assert 0 < group["loss"]["mean"] < group["loss"]["interval"]["high"]
 
 
 def test_runs_on_other_pictures_are_refused(three: list[RunFolder], tmp_path: Path) -> None:
@@ -109,6 +144,13 @@ def test_runs_on_other_pictures_are_refused(three: list[RunFolder], tmp_path: Pa
         NeocogError, match=r"o: its test pictures are not those of .*a: digits, 400"
     ):
         compared([first, other])
+    old = {"fingerprint": "x", "test_fingerprint": ""}
+    before = run_with(first.path, tmp_path / "b", None, data=old)
+    about = json.loads((before.path / "recipe.json").read_text())
+    del about["data"]["test_fingerprint"]
+    (before.path / "recipe.json").write_text(json.dumps(about))
+    with pytest.raises(NeocogError, match=r"b: whether its test pictures .* cannot be told"):
+        compared([first, before])
     fewer = run_with(first.path, tmp_path / "f", calibrated(399, spread=3))
     with pytest.raises(
         NeocogError, match=r"labels of 399 pictures .* though the data are the same"
@@ -132,7 +174,10 @@ def test_one_run_given_twice_and_one_run_alone_are_refused(three: list[RunFolder
 def test_without_test_split_validation_is_compared_where_it_is_the_same(
     three: list[RunFolder], tmp_path: Path
 ) -> None:
-    first, second = (without_test(folder) for folder in three[:2])
+    first, second = (
+        without_test(run_with(folder.path, tmp_path / name, None))
+        for folder, name in zip(three[:2], "pq", strict=True)
+    )
     assert compared([first, second])["split"] == "validation"
     other = run_with(first.path, tmp_path / "o", None, data={"fingerprint": "other"})
     with pytest.raises(NeocogError, match="its validation pictures are not those"):

@@ -58,7 +58,7 @@ def test_a_difference_is_that_of_the_scores_and_its_sign_the_others() -> None:
 
 def test_paired_intervals_cover_and_are_narrower_than_two_apart() -> None:
     covered, ps = 0, []
-    for seed in range(60):
+    for seed in range(40):
         first, other = two(400, first=0.8, other=0.8, seed=seed)
         found = difference(first, other, seed=seed)
         assert found.top1_interval is not None
@@ -66,8 +66,8 @@ def test_paired_intervals_cover_and_are_narrower_than_two_apart() -> None:
         ps.append(found.mcnemar.p)
         unpaired = 2 * 1.96 * np.sqrt(2 * 0.8 * 0.2 / 400)
         assert found.top1_interval.high - found.top1_interval.low < 0.8 * unpaired
-    assert covered >= 53
-    assert sum(p < 0.05 for p in ps) <= 7  # of equal runs about one in twenty is called unequal
+    assert covered >= 35
+    assert sum(p < 0.05 for p in ps) <= 5  # of equal runs about one in twenty is called unequal
 
 
 def test_a_run_and_its_copy_do_not_differ() -> None:

@@ -16,16 +16,36 @@ from neocog.cli.main import main
 from neocog.report.names import columns
 
 
-@pytest.fixture
-def runs(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two runs on the same pictures, a and b, of which b is better."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def made(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs on the same pictures, a and b, of which b is better; and what cannot be scored."""
+    out = tmp_path_factory.mktemp("eval")
     for name, scale, seed in (("a", 0.8, 0), ("b", 2.0, 1)):
         said = calibrated(300, spread=2)
         noise = np.random.default_rng(seed).normal(size=said.logits.shape)
         said.logits[:] = said.logits * scale + noise
-        run_with(finished_run, tmp_path / name, said, recipe={"seed": seed})
-    return tmp_path
+        run_with(finished_run, out / name, said, recipe={"seed": seed})
+    a = out / "a"
+    shutil.copytree(a, out / "half")
+    (out / "half/test.npz").unlink()
+    shutil.copytree(a, out / "torn")
+    (out / "torn/test.npz").write_bytes((a / "test.npz").read_bytes()[:500])
+    wild = calibrated(20)
+    wild.logits[3, 3] = np.inf
+    run_with(a, out / "wild", wild)
+    run_with(a, out / "other", None, data={"fingerprint": "x", "test_fingerprint": "y"})
+    unheld = {"train": 300, "validation": 0, "test": 0}
+    empty = run_with(a, out / "unheld", None, data={"pictures": unheld})
+    for split in ("test", "validation"):
+        (empty.path / f"{split}.npz").unlink()
+    return out
+
+
+@pytest.fixture
+def runs(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of these runs, gone to. A test may add to it, and changes none of them."""
+    monkeypatch.chdir(made)
+    return made
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -77,8 +97,20 @@ def test_two_runs_are_compared_on_the_same_pictures(capsys: pytest.CaptureFixtur
 def test_three_runs_have_holms_p_beside(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_with(runs / "a", runs / "c", calibrated(300, spread=2), recipe={"lr": 0.5})
     out = printed(capsys, "a", "b", "c", "--compare")
+    assert "same views" not in out
     assert "corrected for 2 comparisons" in out
     assert "Holm p" in out.splitlines()[0]
+
+
+def test_other_views_are_part_of_a_difference_and_that_is_said(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_with(runs / "b", runs / "six", None, recipe={"views": "six"})
+    out = printed(capsys, "a", "six", "--compare")
+    (row,) = [line for line in out.splitlines() if line.endswith("  six")]
+    assert "  six  " in row
+    assert "The runs were not scored by the same views" in out
+    assert "mean ± sd" not in out
 
 
 @pytest.mark.usefixtures("runs")
@@ -89,34 +121,25 @@ def test_several_runs_without_compare_stay_a_list_and_say_their_spread(
     assert "mean ± sd over 2 seeds (0, 1)" in printed(capsys, "a", "b")
 
 
+@pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["a", "--compare"], 2, "two runs or more are needed"),
+        (["a", "b", "--compare", "--views", "ten-crop"], 2, "--compare: it is of the scores"),
         (["a", "a", "--compare"], 2, "a: this run was given twice"),
         (["a", "./a"], 2, "given twice"),
         (["a", "half"], 1, "half: no test scores yet"),
         (["a", "torn"], 1, "torn/test.npz: damaged"),
         (["a", "wild"], 1, "wild/test.npz: the network put out values that are not numbers"),
         (["a", "other", "--compare"], 1, "test pictures are not those of a"),
+        (["unheld"], 1, "unheld: no scores: its data have neither test nor validation pictures"),
         (["a", "none"], 2, "no such folder"),
     ],
 )
 def test_what_cannot_be_said_is_refused_in_words(
-    runs: Path,
-    arguments: list[str],
-    code: int,
-    words: str,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree("a", "half")
-    Path("half/test.npz").unlink()
-    shutil.copytree("a", "torn")
-    Path("torn/test.npz").write_bytes(Path("a/test.npz").read_bytes()[:500])
-    wild = calibrated(20)
-    wild.logits[3, 3] = np.inf
-    run_with(runs / "a", runs / "wild", wild)
-    run_with(runs / "a", runs / "other", None, data={"fingerprint": "x", "test_fingerprint": "y"})
     assert main(["eval", *arguments]) == code
     out, err = capsys.readouterr()
     assert words in err

@@ -302,6 +302,7 @@ def left(out: Path) -> dict[str, Any]:
             {k: v for k, v in epoch.to_json().items() if "second" not in k}
             for epoch in folder.history
         ],
+        "norms": [each.to_json() for each in folder.norms],
         "weights": safetensors.numpy.load_file(out / "best.safetensors"),
         **{f"{name} logits": {"all": each.logits} for name, each in said.items() if each},
     }
@@ -310,7 +311,7 @@ def left(out: Path) -> dict[str, Any]:
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return one.keys() == other.keys() and all(
         one[key] == other[key]
-        if key == "history"
+        if key in ("history", "norms")
         else one[key].keys() == other[key].keys()
         and all(np.array_equal(one[key][name], other[key][name]) for name in one[key])
         for key in one

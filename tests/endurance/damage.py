@@ -123,6 +123,7 @@ def cases() -> Iterator[Case]:
         )
         if word != "longer":
             yield Case(f"history {word}", _to(harm, "history.jsonl"), silent=True)
+        yield Case(f"norms {word}", _to(harm, "norms.jsonl"), silent=True)
         yield Case(
             f"weights {word}",
             _to(harm, "best.safetensors"),

@@ -317,7 +317,7 @@ def make_json(seeds: Seeds, folder: Path, chance: random.Random) -> None:
         path = folder / "shards" / shardindex.NAME
     else:
         _put(folder, chance.choice((seeds.run, seeds.half, seeds.photos)))
-        names = ["recipe.json", "input.json", "environment.json", "history.jsonl"]
+        names = ["recipe.json", "input.json", "environment.json", "history.jsonl", "norms.jsonl"]
         name = "recipe.json" if kind <= 4 else chance.choice(names)
         if kind == 11 and (folder / "pictures.csv").exists():
             name = "pictures.csv"
@@ -347,6 +347,7 @@ def read_json(seeds: Seeds, folder: Path) -> None:
     assert isinstance(run.environment, dict)
     for epoch in run.history:
         assert isinstance(epoch.train_loss, float | int)
+    assert all(isinstance(norms.weights, dict) for norms in run.norms)
     if run.finished:
         summary(run)
         run.load_weights(run.new_network())

@@ -13,6 +13,9 @@ SKIPPED = "skipped: no network namespaces here"
 NAMES = "neocog-a", "neocog-b"
 ADDRESSES = "10.99.0.1", "10.99.0.2"
 LONGEST = 240.0  # seconds
+ON = "ip", "netns", "exec"
+# processes of their own: else they would share memory, as those of one machine do
+APART = "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def two_machines() -> Iterator[bool]:
         ),
     ]
     try:
-        yield all(_ip(step) for step in steps)
+        yield all(_ip(step) for step in steps) and _ip([*ON[1:], one, *APART, "true"])
     finally:
         for name in NAMES:
             _ip(["netns", "del", name])
@@ -54,7 +57,7 @@ def trained_on_both(command: Sequence[str | Path], out: Path) -> str:
         with out.with_name(f"said-{name}").open("wb") as said:
             running.append(
                 subprocess.Popen(
-                    ["ip", "netns", "exec", name, sys.executable, *launch],
+                    [*ON, name, *APART, sys.executable, *launch],
                     stdout=subprocess.DEVNULL,
                     stderr=said,
                     env={**os.environ, **device},

@@ -26,8 +26,14 @@ one.total(torch.tensor([3.0]))
 """
 
 
+@pytest.fixture
+def of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks are a process's: of threads none can tell whether another has ended."""
+    monkeypatch.setattr(exchange, "GIVEN_UP", 60.0)
+
+
 def several(world: int) -> list[Exchange]:
-    """Of threads: what is held for a process that has ended is not looked at."""
+    """Of threads."""
     first = Exchange(0, world)
     return [first, *(Exchange(rank, world, first.place) for rank in range(1, world))]
 
@@ -37,6 +43,7 @@ def drawn(rank: int, dtype: torch.dtype) -> list[Tensor]:
     return [torch.randn(size, generator=generator, dtype=dtype) for size in SIZES]
 
 
+@pytest.mark.usefixtures("of_threads")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("world", [2, 3, 5])
 def test_all_have_the_same_sum_to_the_bit(world: int, dtype: torch.dtype) -> None:
@@ -66,6 +73,20 @@ def test_who_waits_for_one_that_has_ended_is_told() -> None:
         assert float(first.total(torch.tensor([1.0]))) == 4
     with pytest.raises(GoneError, match="process 2 of 2 has ended"):
         first.total(torch.tensor([1.0]))
+
+
+@pytest.mark.usefixtures("of_threads")
+def test_sums_of_different_things_are_noticed() -> None:
+    first, second = several(2)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = (
+            pool.submit(member.total, torch.ones(size))
+            for member, size in ((first, 3), (second, 4))
+        )
+        with pytest.raises(AssertionError, match="different things"):
+            one.result()
+        with pytest.raises(AssertionError, match="different things"):
+            other.result()
 
 
 def test_a_place_of_another_machine_or_time_is_refused() -> None:

@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,6 +94,23 @@ def test_the_loop_is_plain_sgd() -> None:
         assert torch.equal(a, b)
 
 
+def test_norms_are_those_of_the_last_steps_gradient_and_the_weights_after_it() -> None:
+    recipe = Recipe(epochs=2, batch_size=16, lr=0.05, momentum=0.9)
+    training = Training.begin(create("lenet_relu", num_classes=4, seed=0), recipe)
+    for _ in fit(training, batches(recipe), pictures(0), recipe=recipe):
+        pass
+    assert [each.epoch for each in training.norms] == [0, 1]
+    last, matrices = training.norms[-1], [w for w in training.network.parameters() if w.ndim > 1]
+    assert list(last.weights) == ["conv1", "conv2", "head.fc3", "head.fc4", "head.fc5"]
+    for weights, gradient, of in zip(
+        last.weights.values(), last.gradients.values(), matrices, strict=True
+    ):
+        assert weights == pytest.approx(float(np.linalg.norm(of.detach().numpy())), rel=1e-6)
+        slope = of.grad
+        assert slope is not None
+        assert gradient == pytest.approx(float(np.linalg.norm(slope.numpy())), rel=1e-6)
+
+
 @pytest.mark.parametrize("stop_at", [1, 4, 6, 7, 13])
 def test_stopped_anywhere_and_resumed_it_reaches_the_same_weights(stop_at: int) -> None:
     straight = Training.begin(dropout_net(), RECIPE)
@@ -116,6 +134,7 @@ def test_stopped_anywhere_and_resumed_it_reaches_the_same_weights(stop_at: int) 
         straight.network.state_dict().items(), second.network.state_dict().values(), strict=True
     ):
         assert torch.equal(a, b), name
+    assert straight.norms == second.norms
     # stop_at 6 is an epoch's last step: its lr is told though no step of it is left
     told = [(e.train_loss, e.train_accuracy, e.val_loss, e.lr) for e in straight.history]
     assert told == [(e.train_loss, e.train_accuracy, e.val_loss, e.lr) for e in second.history]
@@ -143,6 +162,7 @@ def test_time_up_ends_the_run_as_its_end_would() -> None:
     assert [type(fact) for fact in facts] == [Step, Epoch]
     assert facts[1].val_accuracy is not None
     assert facts[1].train_loss == pytest.approx(facts[0].loss)
+    assert [norms.epoch for norms in training.norms] == [0]
 
 
 def test_dropout_differs_from_step_to_step() -> None:

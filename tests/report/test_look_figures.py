@@ -106,5 +106,5 @@ def test_any_name_is_drawn_without_a_warning(name: str) -> None:
 
 def test_signs_that_a_font_at_hand_has_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     known = frozenset(range(256)) | frozenset(map(ord, "蓝色"))
-    monkeypatch.setattr(fonts, "_signs", lambda *files: known)
+    monkeypatch.setattr(fonts, "_known", lambda: known)
     assert fonts.shown(["蓝色 1", "红"]) == ["蓝色 1", "class 1"]

@@ -49,7 +49,7 @@ def run(
 
 
 def history(folder: Path, epochs: int) -> None:
-    lines = runtext.history_lines([epoch(number).to_json() for number in range(epochs)])
+    lines = runtext.json_lines([epoch(number).to_json() for number in range(epochs)])
     (folder / "history.jsonl").write_bytes(lines)
 
 

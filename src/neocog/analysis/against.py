@@ -6,6 +6,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from neocog.errors import NeocogError, UsageError
 from neocog.records import Predictions
 from neocog.run import RunFolder
 
-OVER_SEEDS = ("top1", "balanced", "top5", "loss")
+OVER_SEEDS = {"top1": 1.0, "balanced": 1.0, "top5": 1.0, "loss": inf}  # and the most they can be
 
 
 def check_each_once(folders: Sequence[RunFolder]) -> None:
@@ -68,7 +69,8 @@ def over_seeds(
     """Of runs that differ in their seed alone, mean and spread: a value for each two or more.
 
     sd is the sample's standard deviation (n - 1), the interval Student's t of the mean. Runs of one
-    seed are one run: the first of them counts.
+    seed are one run: the first of them counts. "same_pictures" is False where a seed also drew the
+    pictures that were scored, so that the spread is of both.
     """
     groups: dict[str, dict[int, int]] = {}
     for place, folder in enumerate(folders):
@@ -80,7 +82,8 @@ def over_seeds(
 def _but_seed(folder: RunFolder, made: dict[str, Any]) -> str:
     """All that a run follows from, but its seed."""
     data = folder.data
-    from_what = [data["name"], data.get("from"), data["validation"], made["epochs"]]
+    from_what = [data["name"], data.get("from"), data["validation"], data["pictures"]]
+    from_what += [made["epochs"]]
     recipe = folder.recipe.changed({"seed": 0}).to_json()
     return json.dumps([folder.made, from_what, recipe, scored_split(made)], sort_keys=True)
 
@@ -98,13 +101,17 @@ def _spread(
         "seeds": list(seeds),
         "runs": [str(folders[place].path) for place in seeds.values()],
         "n": len(seeds),
-        **{name: _mean([each[name] for each in said]) for name in OVER_SEEDS},
+        "same_pictures": _same_pictures([folders[place] for place in seeds.values()], split),
+        **{
+            name: _mean([each[name] for each in said], highest=highest)
+            for name, highest in OVER_SEEDS.items()
+        },
     }
 
 
-def _mean(values: list[float | None]) -> dict[str, Any] | None:
+def _mean(values: list[float | None], *, highest: float) -> dict[str, Any] | None:
     known = [value for value in values if value is not None]
-    interval = of_mean(known)
+    interval = of_mean(known, lowest=0.0, highest=highest)
     if interval is None:
         return None
     mean, sd = float(np.mean(known)), float(np.std(known, ddof=1))
@@ -124,19 +131,29 @@ def _split_of(folders: Sequence[RunFolder], made: Sequence[dict[str, Any]]) -> s
 
 
 def _check_same_pictures(first: RunFolder, other: RunFolder, split: str) -> None:
-    """By the fingerprint of the test split; of the whole data where that is not known."""
     mine, others = first.data, other.data
-    key = "test_fingerprint" if split == "test" else "fingerprint"
-    if mine["fingerprint"] == others["fingerprint"]:
+    if _same_pictures([first, other], split):
         return
-    if mine.get(key) and mine.get(key) == others.get(key):
-        return
+    old = [folder for folder in (first, other) if "test_fingerprint" not in folder.data]
+    if split == "test" and old:
+        raise NeocogError(
+            f"{old[0].path}: whether its test pictures are those of the other cannot be told: its "
+            "recipe.json was written before neocog recorded their fingerprint (test_fingerprint), "
+            "and the data as a whole are not the same. Train it again to compare them"
+        )
     raise NeocogError(
         f"{other.path}: its {split} pictures are not those of {first.path}: "
         f"{_named(others, split)} there, {_named(mine, split)} here (fingerprints in recipe.json). "
         f"Compare runs on one {split} set; of one's own pictures, that is runs of one seed or of "
         "folders with a test/"
     )
+
+
+def _same_pictures(folders: Sequence[RunFolder], split: str) -> bool:
+    """By the fingerprint of the test split; of the whole data where that is not known."""
+    wholes = {folder.data["fingerprint"] for folder in folders}
+    tests = {folder.data.get("test_fingerprint", "") for folder in folders}
+    return len(wholes) == 1 or (split == "test" and len(tests) == 1 and tests != {""})
 
 
 def _named(data: dict[str, Any], split: str) -> str:

@@ -6,6 +6,7 @@ Guo, Pleiss, Sun and Weinberger 2017, On Calibration of Modern Neural Networks, 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import exp, log
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,10 @@ def fitted_temperature(said: Predictions) -> Temperature:
         )
     if _slope(said, 1 / COLDEST) <= 0:
         return Temperature(None, n, f"the best is below {COLDEST:g}: all of them are right")
-    inverse = brentq(lambda b: _slope(said, b), 1 / HOTTEST, 1 / COLDEST, rtol=1e-9)
-    return Temperature(1 / float(inverse), n)
+    # in its logarithm: a few steps less, and a thousand classes take a second each
+    hot, cold = -log(HOTTEST), -log(COLDEST)
+    inverse = brentq(lambda b: _slope(said, exp(b)), hot, cold, xtol=1e-6, rtol=1e-6)
+    return Temperature(exp(-float(inverse)), n)
 
 
 def _slope(said: Predictions, inverse: float) -> float:

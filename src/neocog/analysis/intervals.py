@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from statistics import NormalDist
 from typing import Any
 
@@ -89,9 +89,11 @@ def bootstrap_within(right: np.ndarray, counts: np.ndarray, *, seed: int = 0) ->
     return Interval(float(low), float(high), "bootstrap within classes", n, resamples=RESAMPLES)
 
 
-def of_mean(values: Sequence[float]) -> Interval | None:
+def of_mean(
+    values: Sequence[float], *, lowest: float = -inf, highest: float = inf
+) -> Interval | None:
     """Of the mean of a few independent values, such as of runs: Student's t with n - 1 degrees of
-    freedom. None for one value.
+    freedom, cut off where no mean can lie. None for one value.
     """
     from scipy.stats import t
 
@@ -100,4 +102,4 @@ def of_mean(values: Sequence[float]) -> Interval | None:
         return None
     half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * float(np.std(values, ddof=1)) / sqrt(n)
     mean = float(np.mean(values))
-    return Interval(mean - half, mean + half, "t", n)
+    return Interval(max(mean - half, lowest), min(mean + half, highest), "t", n)

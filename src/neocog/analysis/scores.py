@@ -67,7 +67,13 @@ def summary(folder: RunFolder) -> dict[str, Any]:
 
 
 def check_finished(folder: RunFolder) -> None:
-    """`NeocogError`, with how to go on, where a run has not been scored yet."""
+    """`NeocogError`, with how to go on, where a run has not been scored yet, or cannot be."""
+    pictures = folder.data["pictures"]
+    if not pictures["test"] and not pictures["validation"]:
+        raise NeocogError(
+            f"{folder.path}: no scores: its data have neither test nor validation pictures. "
+            "Hold some out when training, as with: --set validation=0.1"
+        )
     if not folder.finished:
         raise NeocogError(
             f"{folder.path}: no test scores yet: {len(folder.history)} of "

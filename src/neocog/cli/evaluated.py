@@ -90,6 +90,8 @@ def seed_lines(groups: Sequence[dict[str, Any]]) -> list[str]:
                 lines += [_spread(label, group[name], percent=True)]
         lines += [_spread("log loss", group["loss"], percent=False)]
         lines += [f"  sd: of the runs; interval: 95 %, Student's t of the mean, n {group['n']}"]
+        if not group["same_pictures"]:
+            lines += [f"  each seed drew its own {group['split']} pictures, which is in the spread"]
     return lines
 
 
@@ -244,8 +246,9 @@ def _of(shown: Sequence[object], among: Sequence[object], what: str) -> str:
     """What a table is of: all of them, or how many of how many."""
     if len(shown) == len(among):
         return f"{what} with mistakes" if what == "class" else what
-    worst = "worst of" if what == "class" else "first of"
-    return f"the {len(shown)} {worst} {_count(len(among), what)}"
+    if what == "class":
+        return f"the {len(shown)} worst of {_count(len(among), what)} with mistakes"
+    return f"the {len(shown)} most confused of {len(among):,} pairs"
 
 
 def _count(count: int, what: str) -> str:

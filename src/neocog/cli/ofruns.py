@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from neocog.cli.arguments import command, from_dir
@@ -56,6 +57,33 @@ def evaluate(commands: Commands) -> None:
         action="store_true",
         help="each with the first, on the same test pictures: differences, and McNemar's test",
     )
+    words = {
+        "--views": (
+            "PROTOCOL",
+            "score anew: single, mirror, six-view, ten-crop, dense, "
+            "multi-scale, 144-crop; several runs are averaged",
+        ),
+        "--scales": ("Q,Q", "shorter sides in pixels, for dense and multi-scale"),
+        "--data": ("DATA", "other pictures: a data set or a folder with the same classes"),
+        "--from": ("DIR", "where the pictures are now"),
+    }
+    for name, (value, about) in words.items():
+        dest = "from_dir" if name == "--from" else None
+        made.add_argument(name, dest=dest, metavar=value, action=_Anew, help=about)
+
+
+class _Anew(argparse.Action):
+    """An option that asks the network again, where scores alone would be read."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.call = "views:evaluate"
 
 
 def predict(commands: Commands) -> None:

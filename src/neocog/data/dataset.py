@@ -70,6 +70,13 @@ class Split:
         whole = geometry.scaled(self.images[rows], spec)
         return geometry.centre(whole, spec.size), self.labels[rows]
 
+    def whole(self, rows: slice, spec: InputSpec) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """Those of the same rows uncut, in the input's channels, and their labels: of each size
+        their places among them, int64 (n,), and the pictures, uint8 (n, C, H, W).
+        """
+        images = to_channels(self.images[rows], spec.channels)
+        return [(torch.arange(len(images)), images)], self.labels[rows]
+
     def facts(self) -> list[str]:
         """What the split is known by: its pictures and labels, as they stand in memory."""
         seen = hashlib.sha256()

@@ -13,7 +13,7 @@ from neocog.data import crops, geometry, threads
 from neocog.data.crops import Crop
 from neocog.data.files import Files
 from neocog.data.reader import Reader
-from neocog.data.spec import InputSpec
+from neocog.data.spec import InputSpec, to_channels
 from neocog.data.stream import Stream, stream_order
 from neocog.errors import DataError
 
@@ -89,27 +89,43 @@ class FileSplit:
         self._expect(self._stored, rows, spec)
         return self._cut(range(len(self))[rows], spec)
 
+    def whole(self, rows: slice, spec: InputSpec) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """The same uncut, decoded no smaller than `spec.resize`: of each size their places among
+        those that can be read, int64 (n,), and the pictures, uint8 (n, C, H, W).
+        """
+        self._expect(self._stored, rows, spec)
+        kept, labels = self._kept(range(len(self))[rows], spec)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for place, picture in enumerate(kept):
+            alike.setdefault(picture.shape, []).append(place)
+        groups = [
+            (torch.tensor(places), torch.cat([_as_tensor(kept[place]) for place in places]))
+            for places in alike.values()
+        ]
+        return [(at, to_channels(pictures, spec.channels)) for at, pictures in groups], labels
+
     def at(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
         """The same of any places; unreadable ones left out."""
         self._expect(torch.tensor(chosen, dtype=torch.int64), slice(0, len(chosen)), spec)
         return self._cut(chosen, spec)
 
     def _cut(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
-        read = self._all_read(chosen, spec)
-        kept = [
-            (place, picture)
-            for place, picture in zip(chosen, read, strict=True)
-            if picture is not None
-        ]
+        kept, labels = self._kept(chosen, spec)
         made = np.empty((len(kept), *spec.size, spec.channels), np.uint8)
 
         def place(row: int) -> None:
-            whole = geometry.scaled(_as_tensor(kept[row][1]), spec)
+            whole = geometry.scaled(_as_tensor(kept[row]), spec)
             _put(made, row, geometry.centre(whole, spec.size))
 
         threads.each(place, range(len(kept)))
-        labels = self.labels[torch.tensor([place for place, _ in kept], dtype=torch.int64)]
         return torch.from_numpy(made).movedim(3, 1), labels
+
+    def _kept(self, chosen: Sequence[int], spec: InputSpec) -> tuple[list[np.ndarray], Tensor]:
+        """Those of some places that can be read, and their labels."""
+        read = zip(chosen, self._all_read(chosen, spec), strict=True)
+        kept = [(place, picture) for place, picture in read if picture is not None]
+        labels = self.labels[torch.tensor([place for place, _ in kept], dtype=torch.int64)]
+        return [picture for _, picture in kept], labels
 
     def _expect(self, order: Tensor, rows: slice, spec: InputSpec, shorter: int = 0) -> None:
         """Let shards be read along an order, from some rows on."""

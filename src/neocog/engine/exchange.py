@@ -96,7 +96,8 @@ class Exchange:
         fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, rank)
         memory = mmap.mmap(self._file, size)
         counts = np.frombuffer(memory, dtype=np.uint64, count=world * LINE // 8)
-        self._counts = [counts[each * LINE // 8 :][:1] for each in range(world)]
+        # of each: sums begun, and the bytes of the last two
+        self._counts = [counts[each * LINE // 8 :][:3] for each in range(world)]
         whole = torch.frombuffer(memory, dtype=torch.uint8, offset=LINE * (world + 1))
         self._pieces = whole.view(2, world, PIECE)
         self._done = 0
@@ -116,10 +117,13 @@ class Exchange:
         size = len(numbers) * numbers.element_size()
         pieces = self._pieces[self._done % 2, :, :size].view(numbers.dtype)
         pieces[self.rank].copy_(numbers)
+        self._counts[self.rank][1 + self._done % 2] = size
         self._counts[self.rank][0] = self._done
         for other in range(self.world):
             if other != self.rank:
                 self._wait_for(other)
+                its = int(self._counts[other][1 + self._done % 2])
+                assert its == size, "processes add up different things"
         torch.add(pieces[0], pieces[1], out=numbers)
         for other in range(2, self.world):
             numbers.add_(pieces[other])

@@ -25,6 +25,7 @@ from neocog.engine.gradients import backward
 from neocog.engine.hardware import Hardware
 from neocog.engine.health import check_logits, check_step, check_sum, due
 from neocog.engine.losses import loss_of, mass
+from neocog.engine.magnitudes import norms_of
 from neocog.engine.norms import synchronised
 from neocog.engine.optimizers import DiagonalLM, set_rates
 from neocog.engine.passes import Passes, passes_of
@@ -123,11 +124,14 @@ def fit(
                         share = counted if ranks.world == 1 else count * weight / ranks.world
                         training.loss_sum = training.loss_sum + loss * share
                         training.correct = training.correct + _right(logits, labels)
+                over = "time" in ranks.heard
+                if over or training.step == steps:
+                    training.norms.append(norms_of(network, epoch))
                 now = time.perf_counter()
                 training.seconds += now - clock
                 yield _step(training, steps, done, rate, ranks)
                 clock = time.perf_counter()
-                if "time" in ranks.heard:
+                if over:
                     break
             ranks.agree(diverged=not math.isfinite(float(training.loss_sum)))
             check_sum(training, recipe, rate, ranks)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from neocog.data.spec import InputSpec
 from neocog.engine.schedules import epoch_count, lengthened
 from neocog.recipe import Recipe
-from neocog.records import Epoch
+from neocog.records import Epoch, Norms
 
 
 def check_same_run(state: Mapping[str, Any], recipe: Recipe, spec: InputSpec) -> None:
@@ -39,6 +39,10 @@ def check_saved(state: Mapping[str, Any], optimizer: Optimizer, recipe: Recipe) 
     _expect(isinstance(history, list) and len(history) == state["epoch"], "history")
     for place, epoch in enumerate(history):
         _expect(Epoch.from_json(epoch).epoch == place, "history")
+    norms = state.get("norms", [])
+    _expect(isinstance(norms, list) and len(norms) <= len(history) + 1, "norms")
+    for each in norms:
+        _expect(Norms.from_json(each).epoch <= state["epoch"], "norms")
     parts = state.get("parts", [])
     _expect(isinstance(parts, list) and all(_is_counted(part) for part in parts), "parts")
     for name in ("network", "average"):

@@ -14,7 +14,7 @@ from neocog.engine.optimizers import optimizer_for
 from neocog.engine.ranks import ALONE, Ranks
 from neocog.engine.schedules import epoch_count, steps_in
 from neocog.recipe import Recipe
-from neocog.records import Epoch
+from neocog.records import Epoch, Norms
 
 
 @dataclass(eq=False)
@@ -30,6 +30,7 @@ class Training:
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
     correct: Tensor = field(default_factory=lambda: torch.zeros(()))
     history: list[Epoch] = field(default_factory=list)
+    norms: list[Norms] = field(default_factory=list)  # one more, between last step and epoch's end
     average: Lookahead | None = None
 
     @classmethod
@@ -57,6 +58,7 @@ class Training:
             "loss_sum": self.loss_sum.cpu(),
             "correct": self.correct.cpu(),
             "history": [epoch.to_json() for epoch in self.history],
+            "norms": [each.to_json() for each in self.norms],
             "average": self.average.slow if self.average else {},
             "parts": ranks.gathered(counted) if ranks.world > 1 else [],
         }
@@ -71,6 +73,7 @@ class Training:
         self.correct = state["correct"].to(device)
         self._take_part(state.get("parts", []), ranks)
         self.history = [Epoch.from_json(epoch) for epoch in state["history"]]
+        self.norms = [Norms.from_json(each) for each in state.get("norms", [])]
         if self.average:
             self.average.restore(state["average"])
 

@@ -12,13 +12,14 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from neocog.report import fonts
 from neocog.report.curves import TRAIN, VALIDATION, Curves
-from neocog.report.fonts import drawable, drawable_line
 
 WHOLE = 120  # classes that are all drawn; of more, those that are confused most
 PART = 29  # so many of them; the others are one more
 NUMBERED = 30  # classes up to which each field says its number
 NAMES, POINTS = 1.6, 72  # inches that names of classes take; points of type in an inch
+NOTHING = "#e4e4e4"
 RIGHT = LinearSegmentedColormap.from_list("right", ["#ffffff", TRAIN])
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#ffffff", VALIDATION])
 
@@ -27,29 +28,32 @@ def figure(counts: np.ndarray, classes: Sequence[str], *, title: str = "") -> Fi
     """Confusions, int64 (K, K), as shares of each row: right ones in one colour, wrong in another.
 
     The wrong have a scale of their own, on which few show too. Of more than WHOLE classes the PART
-    most confused are drawn, and all others together in a last row and column.
+    most confused are drawn, and all others together in a last row and column. Grey is what has no
+    share: the row of a class without pictures, and the field of the others among themselves, who
+    are right there and wrong.
     """
-    counts, names = shown(counts, classes)
-    k = len(names)
-    labels, families = drawable(names)
+    whole = len(classes) <= WHOLE
+    # names first, for their numbers are those of all classes
+    counts, labels = shown(counts, fonts.shown(classes))
+    k = len(labels)
     side = min(max(NAMES + 0.36 * k, 3.2), 13.0)
-    drawn = Curves(figsize=(side + 2.2, side), layout="constrained")
+    drawn = Curves(figsize=(side + 2.2, side), layout="compressed")
     axes = drawn.subplots()
     sizes = counts.sum(1, keepdims=True)
-    shares = np.divide(counts, sizes, out=np.zeros(counts.shape), where=sizes > 0)
+    shares = np.divide(counts, sizes, out=np.full(counts.shape, np.nan), where=sizes > 0)
+    if not whole:
+        shares[-1, -1] = np.nan
     _fields(axes, shares)
     if k <= NUMBERED:
         _numbers(axes, counts, shares)
     size = min(9.0, 0.8 * POINTS * (side - NAMES) / k)  # as high as a row
-    text: dict[str, Any] = {"family": families, "fontsize": size, "parse_math": False}
+    text: dict[str, Any] = {"fontfamily": fonts.families(), "fontsize": size}
     axes.set_xticks(range(k), labels, rotation=90 if _long(labels) else 0, **text)
     axes.set_yticks(range(k), labels, **text)
     axes.tick_params(length=0 if k <= NUMBERED else 1)
     axes.set(xlabel="answered", ylabel="shown")
     axes.spines[:].set_color("#bbbbbb")
-    if title:
-        line, families = drawable_line(title)
-        drawn.suptitle(line, fontsize=11, family=families, parse_math=False)
+    fonts.set_title(drawn, title)
     return drawn
 
 
@@ -69,7 +73,8 @@ def words(counts: np.ndarray, classes: Sequence[str]) -> str:
     n, right = int(counts.sum()), int(np.trace(counts))
     wrong = counts - np.diag(counts.diagonal())
     pictures = f"{n:,} picture{'' if n == 1 else 's'}"
-    said = f"Confusion matrix of {len(classes):,} classes, {pictures}: {right:,} on the diagonal, "
+    kinds = f"{len(classes):,} class{'' if len(classes) == 1 else 'es'}"
+    said = f"Confusion matrix of {kinds}, {pictures}: {right:,} on the diagonal, "
     if not wrong.any():
         return f"{said}that is all of them."
     row, column = divmod(int(wrong.argmax()), len(classes))
@@ -89,12 +94,11 @@ def _most_confused(counts: np.ndarray) -> np.ndarray:
 
 def _fields(axes: Axes, shares: np.ndarray) -> None:
     diagonal = np.eye(len(shares), dtype=bool)
-    wrong = np.ma.masked_array(shares, diagonal)
-    highest = max(float(shares[~diagonal].max(initial=0)), 0.01)
+    highest = _highest(shares)
+    axes.set_facecolor(NOTHING)
     scales = (RIGHT, PowerNorm(1, 0, 1), "right"), (WRONG, PowerNorm(0.5, 0, highest), "wrong")
-    for (colours, scale, name), part in zip(
-        scales, (np.ma.masked_array(shares, ~diagonal), wrong), strict=True
-    ):
+    for (colours, scale, name), hidden in zip(scales, (~diagonal, diagonal), strict=True):
+        part = np.ma.masked_array(shares, hidden | np.isnan(shares))
         axes.imshow(part, cmap=colours, norm=scale, interpolation="nearest")
         bar = axes.figure.colorbar(
             ScalarMappable(scale, colours), ax=axes, shrink=0.6, aspect=30, pad=0.02
@@ -106,15 +110,21 @@ def _fields(axes: Axes, shares: np.ndarray) -> None:
 
 
 def _numbers(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
-    highest = max(float((shares - np.diag(shares.diagonal())).max()), 0.01)
+    highest = _highest(shares)
     for (row, column), count in np.ndenumerate(counts):
-        if count:
-            share = shares[row, column]
+        share = shares[row, column]
+        if count and not np.isnan(share):
             dark = share if row == column else (share / highest) ** 0.5
             colour = "white" if dark > 0.6 else "#1b1b1b"
             text = f"{count:,}"
             size = 9 if len(text) <= 3 else 27 / len(text)
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+
+
+def _highest(shares: np.ndarray) -> float:
+    """The largest share of wrong ones, where their scale ends."""
+    wrong = shares[~np.eye(len(shares), dtype=bool)]
+    return max(float(np.nan_to_num(wrong).max(initial=0)), 0.01)
 
 
 def _long(labels: Sequence[str]) -> bool:

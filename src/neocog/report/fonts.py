@@ -1,97 +1,98 @@
-"""Names of classes in any script, as matplotlib can draw them here."""
+"""Names of classes as a figure can show them: in any script that a font at hand has signs for."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib import font_manager
+from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from neocog.report.names import cut
+from neocog.report.names import columns, cut
 from neocog.report.page import printable
 
-# Fonts with Chinese signs (most with Japanese and Korean ones too), as systems have them.
+LATIN = "DejaVu Sans"  # comes with matplotlib
+# Those with Chinese, Japanese and Korean signs that systems bring along, the commonest first.
 CJK = (
     *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC"),
-    *("Source Han Sans CN", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
-    *("PingFang SC", "Hiragino Sans GB", "Heiti SC", "STHeiti", "Songti SC"),
-    *("Microsoft YaHei", "SimHei", "SimSun", "DengXian", "Arial Unicode MS", "Unifont"),
+    *("Source Han Sans CN", "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB", "Heiti SC"),
+    *("STHeiti", "Songti SC", "SimHei", "SimSun", "DengXian"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("Arial Unicode MS", "Unifont"),
 )
-OWN = "DejaVu Sans"  # matplotlib brings it
 LONGEST = 24  # columns of a name beside a figure
-
-
-def drawable(names: Sequence[str], *, longest: int = LONGEST) -> tuple[list[str], list[str]]:
-    """(names, font families): the names as they can be drawn, and what to draw them with.
-
-    A name with a sign that no font at hand has becomes "class 3"; one that is too long is cut.
-    """
-    families = _families("".join(names))
-    known = _signs(*map(_file, families))
-    shown = [
-        cut(name, longest) if all(ord(sign) in known for sign in name) else f"class {number}"
-        for number, name in enumerate(map(printable, names))
-    ]
-    return shown, families
-
-
-def drawable_line(text: str) -> tuple[str, list[str]]:
-    """The same of one line of text, such as a title: a sign that no font has is replaced."""
-    shown = printable(text)
-    families = _families(shown)
-    known = _signs(*map(_file, families))
-    return "".join(s if ord(s) in known else "\N{REPLACEMENT CHARACTER}" for s in shown), families
-
-
-def cjk_font(signs: frozenset[str]) -> str | None:
-    """The installed font of CJK that has most of the signs which matplotlib's own font lacks; None
-    where it lacks none, or none is at hand.
-    """
-    lacking = {ord(sign) for sign in signs} - _signs(_file(OWN))
-    if not lacking:
-        return None
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    found = [(len(lacking & _signs(_file(name))), name) for name in CJK if name in installed]
-    most, name = max(found, key=lambda each: each[0], default=(0, ""))
-    return name if most else None
-
-
-def _families(text: str) -> list[str]:
-    font = cjk_font(frozenset(text))
-    return [OWN] if font is None else [OWN, font]
-
-
-def _file(family: str) -> str:
-    found = font_manager.FontProperties(family=[family])
-    return str(font_manager.findfont(found, fallback_to_default=False))
-
-
-@functools.lru_cache(maxsize=8)
-def _signs_of(file: str) -> frozenset[int]:
-    return frozenset(FT2Font(str(Path(file))).get_charmap())
-
-
-def _signs(*files: str) -> frozenset[int]:
-    return frozenset[int]().union(*map(_signs_of, files))
+COLUMNS = 10  # of a title, in an inch
 
 
 def families() -> list[str]:
     """What to give a text as `fontfamily`: signs that the first lacks are taken from the others."""
     installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    return [OWN, *[name for name in CJK if name in installed][:1]]
+    return [LATIN, *(name for name in CJK if name in installed and _file(name))]
 
 
 def shown(names: Sequence[str], *, longest: int = LONGEST) -> list[str]:
     """Each name on one line, cut where it is long; "class 3" for one that no font here can draw."""
-    known = _signs(*map(_file, families()))
-    return [_one(name, number, longest, known) for number, name in enumerate(names)]
+    plain = [printable(" ".join(name.split())) for name in names]
+    known = _known_of("".join(plain))
+    return [
+        _no_formula(cut(name, longest)) if name and _drawable(name, known) else f"class {number}"
+        for number, name in enumerate(plain)
+    ]
 
 
-def _one(name: str, number: int, longest: int, known: frozenset[int]) -> str:
-    plain = " ".join(name.split())
-    if not plain or not all(sign.isprintable() and ord(sign) in known for sign in plain):
-        return f"class {number}"
-    cut_to = plain if len(plain) <= longest else plain[: longest - 1] + "…"
-    return cut_to.replace("$", r"\$")  # between two of them matplotlib sets formulas
+def set_title(drawn: Figure, title: str) -> None:
+    """A title over the whole figure, in as many lines as its width asks for; a sign that no font
+    here has is replaced.
+    """
+    plain = printable(" ".join(title.split()))
+    known = _known_of(plain)
+    line = "".join(s if ord(s) in known else "\N{REPLACEMENT CHARACTER}" for s in plain)
+    if line:
+        room = int(COLUMNS * drawn.get_figwidth() * len(line) / max(columns(line), 1))
+        text = _no_formula(textwrap.fill(line, room))
+        drawn.suptitle(text, fontsize=11, fontfamily=families())
+
+
+def _no_formula(text: str) -> str:
+    return text.replace("$", r"\$")  # between two of them matplotlib sets formulas
+
+
+def _drawable(name: str, known: frozenset[int]) -> bool:
+    return all(ord(sign) in known for sign in name)
+
+
+def _known_of(text: str) -> frozenset[int]:
+    """The signs that can be drawn, once it has been tried to draw this."""
+    known = _known()
+    return _known() if not _drawable(text, known) and _list_new_fonts() else known
+
+
+def _known() -> frozenset[int]:
+    return _signs(tuple(map(_file, families())))
+
+
+@functools.lru_cache(maxsize=8)
+def _signs(files: tuple[str, ...]) -> frozenset[int]:
+    return frozenset[int]().union(*(FT2Font(file).get_charmap() for file in files))
+
+
+def _list_new_fonts() -> bool:
+    """Whether there were any: matplotlib lists fonts once, and misses those installed since."""
+    listed = {entry.fname for entry in font_manager.fontManager.ttflist}
+    new = sorted(set(font_manager.findSystemFonts()) - listed)
+    for file in new:
+        with contextlib.suppress(Exception):  # a damaged font, of which FreeType says what it likes
+            font_manager.fontManager.addfont(file)
+    return bool(new)
+
+
+def _file(family: str) -> str:
+    """Where it lies; "" if it was taken away since matplotlib listed it."""
+    try:
+        wanted = font_manager.FontProperties(family=[family])
+        return str(font_manager.findfont(wanted, fallback_to_default=False))
+    except ValueError:
+        return ""

@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from neocog.analysis.calibration import Bin, calibration_error
 from neocog.analysis.intervals import wilson
 from neocog.report.curves import TRAIN, VALIDATION, Curves
-from neocog.report.fonts import drawable_line
+from neocog.report.fonts import set_title
 
 
 def figure(bins: Sequence[Bin], after: Sequence[Bin] = (), *, title: str = "") -> Figure:
@@ -36,9 +36,7 @@ def figure(bins: Sequence[Bin], after: Sequence[Bin] = (), *, title: str = "") -
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     upper.legend(frameon=False, loc="upper left")
-    if title:
-        line, families = drawable_line(title)
-        drawn.suptitle(line, fontsize=11, family=families, parse_math=False)
+    set_title(drawn, title)
     return drawn
 
 

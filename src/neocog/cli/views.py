@@ -1,0 +1,129 @@
+"""`neocog eval RUN... --views PROTOCOL`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from neocog.analysis.scores import scores
+from neocog.cli.output import Counting, Transfers, emit, table, tell
+from neocog.engine.views import Protocol, find
+from neocog.errors import UsageError
+from neocog.evaluation import Evaluation
+from neocog.protocols import evaluate as asked
+from neocog.report.page import printable
+from neocog.run import RunFolder
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    if options.compare:
+        raise UsageError(
+            "--compare: it is of the scores that runs were given when they were trained, and takes "
+            "no --views, --scales, --data or --from; several runs given with --views vote together"
+        )
+    watch = _Counted()
+    try:
+        said = asked(
+            options.runs,
+            views=options.views or "single",
+            scales=_scales(options.scales),
+            data=options.data,
+            from_dir=options.from_dir,
+            tell=tell,
+            progress=Transfers(sys.stderr),
+            watch=watch,
+        )
+    finally:
+        watch.close()
+    if options.json:
+        emit(said.to_json())
+        return
+    for line in lines(said):
+        print(line)
+
+
+def lines(said: Evaluation) -> list[str]:
+    """What was looked at, a line a run, and all together."""
+    protocol = find(said.facts["views"])
+    source = "" if protocol.source == "none" else f" ({protocol.source})"
+    of = "" if said.split == "all" else f"{said.split} "
+    made = [
+        f"{protocol.name}: {protocol.about}{source}",
+        f"{_averaged(protocol, several=bool(said.members))}"
+        f"{len(said.predictions.labels):,} {of}pictures of {printable(said.data)}",
+    ]
+    if said.own and said.split == "validation":
+        made.append("the weights were chosen by these pictures: there are none to test with")
+    if not said.own:
+        made.append(_learnt(said.seen))
+    rows = [_row(member) for member in said.members or (said,)]
+    if said.members:
+        rows.append(["together", f"{len(said.members)} networks", *_numbers(said), ""])
+    head = ["run", "network", "passes", "shorter sides", "top-1", "top-5", "loss"]
+    head += ["as scored"] if said.own else []
+    kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
+    cells = [[row[place] for place in kept] for row in rows]
+    right = [number for number, place in enumerate(kept) if place not in (0, 1, 3)]
+    return [*made, "", table([head[place] for place in kept], cells, right=right)]
+
+
+def _averaged(protocol: Protocol, *, several: bool) -> str:
+    if protocol.views == 1:
+        return "softmax averaged over the runs; " if several else ""
+    return f"{protocol.averaged} averaged{', then softmax over the runs' if several else ''}; "
+
+
+def _learnt(seen: dict[str, int] | None) -> str:
+    if seen is None:
+        return "whether any of them was trained on is not known"
+    if not any(seen.values()):
+        return "none of them was trained on, or chose the weights"
+    return (
+        f"{seen['train']:,} of them were trained on, {seen['validation']:,} chose the weights: "
+        "this is no measure of what it would say of new ones"
+    )
+
+
+def _row(said: Evaluation) -> list[str]:
+    row = [printable(said.runs[0]), said.networks[0], *_numbers(said)]
+    if said.own:
+        then = RunFolder.open(said.runs[0]).predictions(said.split)
+        row.append("" if then is None else f"{scores(then)['top1']:.2%}")
+    return row
+
+
+def _numbers(said: Evaluation) -> list[str]:
+    of: dict[str, Any] = said.scores
+    return [
+        f"{said.facts['passes']:,}",
+        " ".join(str(side) for side in said.facts["scales"] or ()),
+        f"{of['top1']:.2%}",
+        "" if of["top5"] is None else f"{of['top5']:.2%}",
+        f"{of['loss']:.4f}",
+    ]
+
+
+def _scales(given: str | None) -> list[int]:
+    try:
+        return [int(side) for side in given.split(",")] if given else []
+    except ValueError:
+        raise UsageError(
+            f"--scales: {given} was given; it takes whole numbers of pixels, as 224,256,288"
+        ) from None
+
+
+class _Counted:
+    """How far each run is."""
+
+    def __init__(self) -> None:
+        self.run, self.line = "", Counting(sys.stderr, 0, "")
+
+    def __call__(self, run: str, done: int, count: int) -> None:
+        if run != self.run:
+            self.close()
+            self.run, self.line = run, Counting(sys.stderr, count, f"{run}:")
+        self.line.see(done)
+
+    def close(self) -> None:
+        self.line.close()
