@@ -74,6 +74,7 @@ MAY = {
         "run",
         "analysis",
         "report",
+        "reporting",
         "understanding",
         "protocols",
         "evaluation",
@@ -109,6 +110,20 @@ MAY = {
     "looking": {"data", "recipe", "planning", "report"},
     "understanding": {"data", "records", "run", "rundata", "analysis", "report"},
     "report": {"data", "records", "run", "analysis"},
+    "reporting": {
+        "data",
+        "recipe",
+        "recipes",
+        "records",
+        "run",
+        "rundata",
+        "analysis",
+        "report",
+        "understanding",
+        "unpacked",
+        "watching",
+        "writing",
+    },
     "progress": {"records", "report"},
 }
 EVERYTHING_BUT_CLI = {"api", "bench"}

@@ -75,7 +75,9 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
 def check_same_data(folder: RunFolder, dataset: Dataset) -> None:
     facts, now = folder.data, data_facts(dataset)
     if folder.spec.classes != tuple(dataset.classes):
-        raise OtherDataError(f"{folder.path / 'input.json'}: it names other classes than the data have")
+        raise OtherDataError(
+            f"{folder.path / 'input.json'}: it names other classes than the data have"
+        )
     if (facts["fingerprint"], facts["pictures"]) != (now["fingerprint"], now["pictures"]):
         raise OtherDataError(
             f"{folder.path}: the run began on other data: {facts['name']} with "

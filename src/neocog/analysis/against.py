@@ -101,7 +101,7 @@ def _spread(
         "seeds": list(seeds),
         "runs": [str(folders[place].path) for place in seeds.values()],
         "n": len(seeds),
-        "same_pictures": _same_pictures([folders[place] for place in seeds.values()], split),
+        "same_pictures": same_pictures([folders[place] for place in seeds.values()], split),
         **{
             name: _mean([each[name] for each in said], highest=highest)
             for name, highest in OVER_SEEDS.items()
@@ -132,7 +132,7 @@ def _split_of(folders: Sequence[RunFolder], made: Sequence[dict[str, Any]]) -> s
 
 def _check_same_pictures(first: RunFolder, other: RunFolder, split: str) -> None:
     mine, others = first.data, other.data
-    if _same_pictures([first, other], split):
+    if same_pictures([first, other], split):
         return
     old = [folder for folder in (first, other) if "test_fingerprint" not in folder.data]
     if split == "test" and old:
@@ -149,7 +149,7 @@ def _check_same_pictures(first: RunFolder, other: RunFolder, split: str) -> None
     )
 
 
-def _same_pictures(folders: Sequence[RunFolder], split: str) -> bool:
+def same_pictures(folders: Sequence[RunFolder], split: str) -> bool:
     """By the fingerprint of the test split; of the whole data where that is not known."""
     wholes = {folder.data["fingerprint"] for folder in folders}
     tests = {folder.data.get("test_fingerprint", "") for folder in folders}

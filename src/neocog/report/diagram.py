@@ -66,8 +66,9 @@ def _grid() -> Iterable[str]:
     floor = TOP + SQUARE + GAP + BARS
     for share in SHARES:
         yield f'<path class=grid d="M{_x(0)} {_y(share)}H{_x(1)}"/>'
-        yield f'<text x="{LEFT - 6}" y="{_y(share) + 4}" text-anchor="end">{share:.0%}</text>'
-        yield f'<text x="{_x(share)}" y="{floor + 17}" text-anchor="middle">{share:.0%}</text>'
+        told = f"{100 * share:.0f} %</text>"
+        yield f'<text x="{LEFT - 6}" y="{_y(share) + 4}" text-anchor="end">{told}'
+        yield f'<text x="{_x(share)}" y="{floor + 17}" text-anchor="middle">{told}'
     yield f'<path class=grid d="M{_x(0)} {floor}H{_x(1)}"/>'
 
 

@@ -71,7 +71,7 @@ class Choice:
             cell = int(of.labels[place]), int(of.given[place])
             if len(having.get(cell, range(IN_CELL))) < IN_CELL:
                 having[cell].append(place)
-        left, chosen = IN_ALL, {pair: 0 for pair in self.pairs}
+        left, chosen = IN_ALL, dict.fromkeys(self.pairs, 0)
         for count in range(1, IN_CELL + 1):
             for pair, places in having.items():
                 if left and len(places) >= count:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from neocog.report import thumbs
-from neocog.report.page import printable
 from neocog.report.names import cut
+from neocog.report.page import printable
 from neocog.reporting.choice import MATRIX, Cell, Choice
 from neocog.reporting.facts import Facts
 from neocog.reporting.pieces import (
@@ -16,6 +16,7 @@ from neocog.reporting.pieces import (
     Place,
     Section,
     count,
+    figure,
     image,
     name,
     share,
@@ -56,7 +57,7 @@ def _matrix(run: Facts, choice: Choice, at: Place) -> str:
     shares = counts / sizes
     most = max(float((shares - np.diag(shares.diagonal())).max()), 0.01)
     heads = "".join(f"<th scope=col>{name(each, NAME)}" for each in classes)
-    corner = f"<td class=corner>{text(at.say('corner'))}"
+    corner = f"<td class=corner>{text(at.say('corner_shown'))}<br>{text(at.say('corner_answered'))}"
     rows = []
     for row, each in enumerate(classes):
         cells = "".join(
@@ -109,9 +110,10 @@ def _behind(run: Facts, choice: Choice, pair: Cell, number: int, at: Place) -> s
     told = at.p("cell_about", n=count(n), size=count(size), share=share(n / size, 1), kind="weak")
     some = at.p("surest_first", n=len(places), kind="weak") if len(places) < n else ""
     kind = "" if number < PRINTED else " class=more"
+    tag = f"h{at.level + 1}"
     return (
         f"<div popover id={key}{kind} role=dialog aria-labelledby={key}-of>"
-        f"<h{at.level + 1} id={key}-of>{text(head)}</h{at.level + 1}>{told}{some}<ul class=cards>{cards}</ul>"
+        f"<{tag} id={key}-of>{text(head)}</{tag}>{told}{some}<ul class=cards>{cards}</ul>"
         f"<button type=button class=close popovertarget={key} popovertargetaction=hide>"
         f"{text(at.say('close'))}</button></div>"
     )
@@ -160,7 +162,7 @@ def _picture(run: Facts, choice: Choice, at: Place) -> str:
     sheet = np.kron(ground, np.ones((max(1, 360 // len(counts)),) * 2 + (1,)))
     alt = at.say("matrix_alt", n=count(len(counts)))
     drawn = image(thumbs.lossless(sheet.clip(0, 255).astype(np.uint8)), alt, kind="small-matrix")
-    return f"<figure>{drawn}<figcaption class=weak>{text(at.say('matrix_caption'))}</figcaption></figure>"
+    return figure(drawn, text(at.say("matrix_caption")), kind="quiet")
 
 
 def _pairs(run: Facts, choice: Choice, at: Place) -> str:

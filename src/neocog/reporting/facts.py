@@ -203,7 +203,7 @@ def _protocol(folder: RunFolder, path: Path, classes: int) -> dict[str, Any]:
     assert said is not None
     if classes != said.logits.shape[1]:
         raise NeocogError(f"{path}: logits of {said.logits.shape[1]:,} classes, not {classes:,}")
-    facts = _protocol_facts(path)
+    facts = folder.facts(path.name.removesuffix(".npz"))
     weights = facts.get("weights")
     return {
         "protocol": str(facts.get("views") or path.name.split(".", 1)[1].removesuffix(".npz")),
@@ -211,15 +211,6 @@ def _protocol(folder: RunFolder, path: Path, classes: int) -> dict[str, Any]:
         "stale": weights is not None and weights != _sum_of(folder.path / "best.safetensors"),
         **scores(said),
     }
-
-
-def _protocol_facts(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            facts = json.loads(bytes(arrays["facts"]).decode()) if "facts" in arrays else {}
-    except Exception as error:
-        raise NeocogError(f"{path}: damaged, or not written by neocog") from error
-    return facts if isinstance(facts, dict) else {}
 
 
 def _sum_of(path: Path) -> str:

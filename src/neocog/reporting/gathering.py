@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neocog.analysis import attention, cost, listening, units
+from neocog.analysis import attention, listening, units
 from neocog.data.dataset import Dataset
 from neocog.errors import DataError, NeocogError
 from neocog.report import kernels, thumbs
@@ -29,7 +29,6 @@ from neocog.understanding.subject import Part
 
 SAMPLE = 500  # pictures that activations are counted over
 AT_ONCE = 64  # small copies
-FILTERS, MAPS = 96, 12  # filters shown; of those with many inputs, filters and inputs
 PASSES = 150  # of one picture through the network, for occlusion
 
 Tell = Callable[[str], None]
@@ -68,6 +67,8 @@ def gathered(folder: RunFolder, how: Gathering) -> Gathered:
         of = {"form": FORM, **_made_from(folder), "sample": how.sample}
         if before is not None and _still_right(before, of):
             return Gathered(before)
+        if how.network is not None:
+            folder.load_weights(how.network)
         subject = open_subject(
             folder,
             how.network,
@@ -180,29 +181,20 @@ def _filters(subject: Subject) -> tuple[dict[str, Any], bytes] | None:
         for name, module in subject.network.named_modules()
         if isinstance(getattr(module, "weight", None), nn.Parameter) and module.weight.ndim == 4
     )
-    name, weights = next(found, ("", np.empty(0)))
-    if not name:
+    first = next(found, None)
+    if first is None:
         return None
+    name, weights = first
     if subject.spec.bgr and weights.shape[1] == 3:
         weights = weights[:, ::-1]
     count, inputs, height, width = weights.shape
-    scale = float(np.percentile(np.abs(weights), kernels.CLIP)) or 1.0
-    level = np.clip(weights / (2 * scale) + 0.5, 0, 1)
-    if inputs in (1, 3):
-        tiles = level[:FILTERS].transpose(0, 2, 3, 1)
-        columns = min(len(tiles), 16 if len(tiles) > 32 else 8)
-    else:
-        few = level[:MAPS, :MAPS]
-        tiles, columns = few.reshape(-1, height, width, 1), few.shape[1]
-    sheet = (255 * kernels.tiled(tiles, columns).squeeze(2 if tiles.shape[3] == 1 else ())).astype(
-        np.uint8
-    )
-    shown = len(tiles) if inputs in (1, 3) else min(count, MAPS)
+    if not np.isfinite(weights).all():
+        return None
+    sheet, shown = kernels.sheet(weights)
     facts = {
         "layer": name,
         "shape": [count, inputs, height, width],
         "shown": shown,
-        "columns": columns,
     }
     return facts, thumbs.lossless(sheet)
 
@@ -276,9 +268,11 @@ def _one_explained(
     answer = int(chances.argmax())
     given, pixels = subject.inputs(image[None])[0], thumbs.pixels(image)
     files = {f"whole {place}": thumbs.small(pixels)}
+    empty = False
     if layer is not None:
         cam = attention.grad_cam(subject.network, given, answer, layer=layer).cpu().numpy()
         files[f"cam {place}"] = thumbs.heated(pixels, cam)
+        empty = not cam.any()
     stride = None if subject.enough(None) > PASSES else attention.patch_side(subject.spec.size)
     hidden = attention.occlusion(subject.network, given, answer, stride=stride)
     files[f"occlusion {place}"] = thumbs.heated(pixels, hidden.drop.clamp(min=0).numpy())
@@ -288,6 +282,7 @@ def _one_explained(
         "answer": answer,
         "chance": float(chances[answer]),
         "layer": layer,
+        "empty": empty,
         "lowest": hidden.lowest,
         "patch": hidden.patch[2],
     }

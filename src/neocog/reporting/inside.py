@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from neocog.report import thumbs
-from neocog.reporting.confusions import card
 from neocog.reporting.choice import SHOWN
+from neocog.reporting.confusions import card
 from neocog.reporting.facts import Facts
 from neocog.reporting.pieces import (
     Column,
@@ -133,10 +133,8 @@ def _explained(run: Facts, each: dict[str, Any], at: Place) -> str:
     called = run.called(place)
     words = {
         "whole": at.say("picture"),
-        "cam": at.say("cam_of", layer=layer, answer=answer),
-        "occlusion": at.say(
-            "occlusion_of", patch=each["patch"], low=share(each["lowest"], 0), answer=answer
-        ),
+        "cam": at.say("empty_cam" if each["empty"] else "cam_of", layer=layer),
+        "occlusion": at.say("occlusion_of", patch=each["patch"], low=share(each["lowest"], 0)),
     }
     shown = []
     for kind, caption in words.items():

@@ -54,7 +54,7 @@ def _figure(what: str, runs: Sequence[Facts], at: Place) -> str:
         title=at.say("by_epoch", what=at.say(FIGURES[what])),
         desc=" ".join(_described(lines, told, at)) or at.say("empty"),
         x_label=at.say("epoch"),
-        y_label=at.say(FIGURES[what]),
+        y_label="",  # it stands above the figure
         percent=percent,
         log=what != "accuracy",
         empty=at.say("empty"),
@@ -121,7 +121,7 @@ def _norms(run: Facts, which: int, at: Place) -> str:
         title=at.say("by_epoch", what=at.say(word)),
         desc=" ".join(_described(lines, lambda value: f"{value:.3g}", at)),
         x_label=at.say("epoch"),
-        y_label=at.say(word),
+        y_label="",
     )
     some = at.say("some_layers", n=len(layers), of=len(run.norms))
     more = f" <span class=weak>{text(some)}</span>" if len(layers) < len(run.norms) else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from neocog.errors import UsageError, unknown
 from neocog.reporting.facts import Facts, facts_of
@@ -17,6 +17,12 @@ from neocog.watching.words import LANGUAGES
 from neocog.writing import written
 
 ENDINGS = (".html", ".htm")
+
+
+class InHand(Protocol):
+    """A run as `neocog.open` gives it."""
+
+    folder: RunFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +81,33 @@ def report(
     content = whole(runs, lang, repeated=repeated).encode("utf-8", "replace")
     written(path, lambda file: file.write(content))
     return Report(path, lang, runs, repeated, len(content))
+
+
+def write_report(
+    runs: InHand | str | Path | Sequence[InHand | str | Path],
+    *,
+    out: str | Path | None = None,
+    lang: str = "en",
+    sample: int | None = None,
+    from_dir: str | Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Path:
+    """One HTML page of a run, or of several, that needs nothing beside itself; gives its path.
+
+    Of one run it is report.html in the run folder, of several report.html in the working folder,
+    or `out`; `lang` is "en" or "zh". What needs the pictures is gathered at the first time, from
+    where they were or from `from_dir`, and kept in the run folder; units are watched over `sample`
+    pictures. What is lacking is said on the page, and to `tell`. Raises `UsageError` for a folder
+    that is no run, and where `out` is a file that is no report.
+    """
+    each = [runs] if isinstance(runs, str | Path) or not isinstance(runs, Sequence) else runs
+    folders = [RunFolder.open(r) if isinstance(r, str | Path) else r.folder for r in each]
+    way = Gathering(from_dir=from_dir, sample=sample, tell=tell or nobody)
+    return report(folders, out=out, lang=lang, how=way).path
+
+
+def nobody(line: str) -> None:
+    """Says nothing."""
 
 
 def default_out(folders: Sequence[RunFolder], lang: str) -> Path:

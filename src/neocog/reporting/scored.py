@@ -1,16 +1,15 @@
-"""Scores with what they are worth: intervals, validation beside test, class by class, calibration."""
+"""Scores with what they are worth: intervals, both splits, every class, calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from neocog.analysis.calibration import Bin, fitted_temperature, reliability
 from neocog.analysis.answers import answers
+from neocog.analysis.calibration import Bin, fitted_temperature, reliability
 from neocog.report import diagram
 from neocog.report.diagram import Words
 from neocog.reporting.facts import Facts
-from neocog.reporting.words import say
 from neocog.reporting.pieces import (
     Column,
     Place,
@@ -22,6 +21,7 @@ from neocog.reporting.pieces import (
     table,
     text,
 )
+from neocog.reporting.words import say
 
 WHOLE = 30  # classes whose table stands open
 WORST = 12  # classes that stand open of more
@@ -73,8 +73,8 @@ def _scores(run: Facts, at: Place) -> str:
     return table(at.say("scores_table"), columns, rows, hidden=True)
 
 
-def _number(key: str, value: float) -> str:
-    return f"{value:.4f}" if key == "loss" else share(value)
+def _number(key: str, value: float | None) -> str:
+    return f"{value:.4f}" if key == "loss" and value is not None else share(value)
 
 
 def _span(key: str, span: dict[str, Any] | None) -> str:
@@ -248,7 +248,7 @@ def _legend(cooled: bool, at: Place) -> str:
     if cooled:
         marks += [("c1", '<path class="mark hollow" d="M12 3h6v6h-6z"/>', "with_a_temperature")]
     items = "".join(
-        f'<li><svg class="lines {colour}" width="30" height="12" aria-hidden=true>{mark}</svg>'
+        f'<li><svg class={colour} width="30" height="12" aria-hidden=true>{mark}</svg>'
         f"{text(at.say(word))}"
         for colour, mark, word in marks
     )

@@ -19,9 +19,11 @@ SENTENCES = {
         "{n} 张图像中有 {right} 张回答正确。",
     ),
     "unseen": (
-        "None of them took part in training, nor in choosing the weights. On other pictures of the "
-        "same kind and number the score would lie within the interval, 95 times in 100.",
-        "这些图像既未参与训练，也未用于选择权重。换成同类同数量的其他图像，100 次中约有 95 次得分落在该区间内。",
+        "None of them took part in training, nor in choosing the weights. Were the test other "
+        "pictures of the same kind, an interval made in this way would hold the network's true "
+        "score 95 times in 100.",
+        "这些图像既未参与训练，也未用于选择权重。若换用同类的其他测试图像，"
+        "如此得到的区间 100 次中约有 95 次包含网络的真实得分。",
     ),
     "chosen_by": (
         "They may have served to choose the weights, so the score flatters the network a little.",
@@ -57,13 +59,15 @@ SENTENCES = {
     "lacking_moved": (
         "The pictures of this run could not be had when the report was made, and they were not "
         "gathered before: small copies, attention and units are missing. Where they are now, DIR:",
-        "制作报告时找不到本次训练的图像，此前也未收集过：缺少缩略图、注意力与单元。请给出图像现在的位置 DIR：",
+        "制作报告时找不到本次训练的图像，此前也未收集过：缺少缩略图、注意力与单元。"
+        "请给出图像现在的位置 DIR：",
     ),
     "lacking_other_data": (
         "The data that were found have another fingerprint than those of this run, so nothing was "
         "taken from them: small copies, attention and units are missing. With the right ones in "
         "DIR:",
-        "找到的数据与本次训练的指纹不同，因此没有使用：缺少缩略图、注意力与单元。请把正确的数据放在 DIR：",
+        "找到的数据与本次训练的指纹不同，因此没有使用：缺少缩略图、注意力与单元。"
+        "请把正确的数据放在 DIR：",
     ),
     "lacking_network": (
         "The trained network could not be had, so filters, units, attention, layers and small "
@@ -90,7 +94,8 @@ SENTENCES = {
         "How loss and accuracy went from epoch to epoch. Hollow marks on dashes are of training "
         "pictures, filled ones of validation. Where training goes on rising and validation does "
         "not, the network learns its pictures by heart.",
-        "损失与准确率随轮次的变化。空心标记与虚线为训练图像，实心为验证图像。训练仍在上升而验证不再上升时，网络在死记硬背。",
+        "损失与准确率随轮次的变化。空心标记与虚线为训练图像，实心为验证图像。"
+        "训练仍在上升而验证不再上升时，网络在死记硬背。",
     ),
     "best": (
         "The best validation accuracy is {share}, after epoch {epoch}.",
@@ -109,7 +114,8 @@ SENTENCES = {
         "Top-1 is the share of pictures whose first answer is right; top-5, whose label is among "
         "the first five answers; balanced, the mean over the classes; log loss also counts how "
         "sure it is, and is the lower the better.",
-        "Top-1：第一个回答正确的比例；Top-5：标签在前五个回答之中；平衡准确率：各类别的均值；对数损失还计入自信程度，越低越好。",
+        "Top-1：第一个回答正确的比例；Top-5：标签在前五个回答之中；平衡准确率：各类别的均值；"
+        "对数损失还计入自信程度，越低越好。",
     ),
     "intervals_about": (
         "The intervals speak of the pictures that happened to be scored, not of another seed. The "
@@ -119,7 +125,8 @@ SENTENCES = {
     "temperature_about": (
         "A temperature divides the logits: the answers stay, only how sure they are changes. It "
         "was fitted to {n} validation pictures. ECE is over 15 bins of equal mass.",
-        "温度用于除以 logits：回答不变，只改变自信程度。它由 {n} 张验证图像拟合。ECE 使用 15 个等量分箱。",
+        "温度用于除以 logits：回答不变，只改变自信程度。它由 {n} 张验证图像拟合。"
+        "ECE 使用 15 个等量分箱。",
     ),
     "no_temperature": (
         "No temperature could be fitted to the validation pictures.",
@@ -161,7 +168,7 @@ SENTENCES = {
         "该类 {size} 张图像中的 {n} 张，{share}。",
     ),
     "surest_first": (
-        "The {n} that it is surest of. Below each: how sure it is, and which picture it is.",
+        "The {n} that it is surest of. Below each: how sure, and which picture it is.",
         "其中最自信的 {n} 张。每张下方：自信程度与图像编号。",
     ),
     # reliability
@@ -169,7 +176,8 @@ SENTENCES = {
         "A point is a bin of pictures of about the same confidence, with the 95 % interval of how "
         "many of them are right. On the dotted line, the network is as often right as it is sure; "
         "below it, too sure. The bars show where the pictures are.",
-        "每个点是置信度相近的一组图像，竖线为其正确率的 95% 区间。在虚线上，自信与正确相符；在其下方则过于自信。柱形表示图像的分布。",
+        "每个点是置信度相近的一组图像，竖线为其正确率的 95% 区间。在虚线上，自信与正确相符；"
+        "在其下方则过于自信。柱形表示图像的分布。",
     ),
     "sure_even": (
         "On average it is {sure} sure and {right} right: about as sure as it is right.",
@@ -198,7 +206,8 @@ SENTENCES = {
         "How the units of each activation behave over {n} pictures. One that is never above zero "
         "is dead: nothing it could learn reaches it any more. A saturated value hardly passes a "
         "gradient.",
-        "各激活层的单元在 {n} 张图像上的表现。从不大于零的单元已失活，再也学不到东西；饱和的值几乎不传递梯度。",
+        "各激活层的单元在 {n} 张图像上的表现。从不大于零的单元已失活，再也学不到东西；"
+        "饱和的值几乎不传递梯度。",
     ),
     "attention_about": (
         "What in a picture speaks for the answer that was given.",
@@ -229,7 +238,8 @@ SENTENCES = {
     "suspects_about": (
         "The network doubts {n} labels, by confident learning, which takes about {noise} of all "
         "labels to be wrong. Some are; some are mistakes of the network: look at them.",
-        "按置信学习，网络怀疑 {n} 个标签，估计约 {noise} 的标签有误。其中有些确实错了，有些是网络的错误：请查看。",
+        "按置信学习，网络怀疑 {n} 个标签，估计约 {noise} 的标签有误。其中有些确实错了，"
+        "有些是网络的错误：请查看。",
     ),
     "doubtful": (
         "This network is wrong so often that its doubts say more of itself than of the labels.",
@@ -240,7 +250,8 @@ SENTENCES = {
         "Layer by layer: what comes out, how many weights it has, and how much work it is. "
         "Multiply-adds are of one picture, once forward; floating-point operations are twice as "
         "many. They stand for energy too, which was not measured.",
-        "逐层列出：输出、参数与计算量。乘加次数为一张图像前向一次；浮点运算为其两倍。能耗未测量，以此代之。",
+        "逐层列出：输出、参数与计算量。乘加次数为一张图像前向一次；浮点运算为其两倍。"
+        "能耗未测量，以此代之。",
     ),
     "unseen_layers": (
         "{n} layers could not be followed and are not counted.",
@@ -279,7 +290,8 @@ SENTENCES = {
         "Each run against {first} on the same pictures, picture by picture: points of top-1 with a "
         "paired bootstrap's interval, and McNemar's test. Go by Holm's p, which knows how many "
         "comparisons there are.",
-        "各次训练与 {first} 在相同图像上逐一比较：Top-1 百分点及配对自助法区间，以及 McNemar 检验。请以 Holm p 为准，它考虑了比较的次数。",
+        "各次训练与 {first} 在相同图像上逐一比较：Top-1 百分点及配对自助法区间，"
+        "以及 McNemar 检验。请以 Holm p 为准，它考虑了比较的次数。",
     ),
     "not_same": (
         "Not compared, for they were not scored on the same pictures as {first}: {names}.",

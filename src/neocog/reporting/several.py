@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neocog.analysis.against import over_seeds
+from neocog.analysis.against import over_seeds, same_pictures
 from neocog.analysis.paired import Difference, difference, holm
 from neocog.reporting.facts import Facts
 from neocog.reporting.pieces import (
@@ -71,30 +71,27 @@ def _row(run: Facts, at: Place) -> list[str]:
 # -- differences
 
 
-def same_pictures(first: Facts, other: Facts) -> bool:
+def comparable(first: Facts, other: Facts) -> bool:
     """Whether both were scored on one test set, by its fingerprint, and in one order."""
-    if first.split != other.split or not {first.split} <= first.scores.keys() & other.scores.keys():
+    split = first.split
+    if split != other.split or not {split} <= first.scores.keys() & other.scores.keys():
         return False
-    key = "test_fingerprint" if first.split == "test" else "fingerprint"
-    mine, others = first.data, other.data
-    same = mine["fingerprint"] == others["fingerprint"] or (
-        bool(mine.get(key)) and mine.get(key) == others.get(key)
-    )
-    labels = (each.said[first.split].labels for each in (first, other))
-    return same and np.array_equal(*labels)
+    if not same_pictures([first.folder, other.folder], split):
+        return False
+    return np.array_equal(first.said[split].labels, other.said[split].labels)
 
 
 def _differences(runs: Sequence[Facts], at: Place) -> Iterator[str]:
     first, *others = runs
     if first.split not in first.scores or not others:
         return
-    comparable = [run for run in others if same_pictures(first, run)]
-    left = [run.name for run in others if run not in comparable]
+    alike = [run for run in others if comparable(first, run)]
+    left = [run.name for run in others if run not in alike]
     yield at.heading("differences")
-    if comparable:
+    if alike:
         yield at.p("differences_about", first=first.name)
-        yield _paired(first, comparable, at)
-        if len({run.scores[run.split]["protocol"] for run in (first, *comparable)}) > 1:
+        yield _paired(first, alike, at)
+        if len({run.scores[run.split]["protocol"] for run in (first, *alike)}) > 1:
             yield at.p("other_views", kind="weak")
     if left:
         yield at.p("not_same", names=at.joined(left), first=first.name)

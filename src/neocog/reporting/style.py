@@ -46,7 +46,8 @@ main { min-width: 0; }
     overflow: auto; }
   nav.toc ol { columns: 1; }
 }
-.hero { display: flex; flex-wrap: wrap; gap: 1.5rem 4rem; align-items: flex-start; margin: 0 0 2rem; }
+.hero { display: flex; flex-wrap: wrap; gap: 1.5rem 4rem; align-items: flex-start;
+  margin: 0 0 2rem; }
 .big { font-size: clamp(3rem, 9vw, 4.6rem); font-weight: 650; line-height: 1; margin: 0 0 .5rem;
   letter-spacing: -.03em; font-variant-numeric: tabular-nums; }
 .big small { font-size: .5em; font-weight: 500; letter-spacing: 0; margin-left: .1em; }
@@ -69,16 +70,19 @@ td.span { white-space: nowrap; color: var(--weak); font-variant-numeric: tabular
 details { margin: 1rem 0; } summary { cursor: pointer; padding: .35rem 0; width: fit-content; }
 summary::marker { color: var(--weak); }
 pre { background: var(--back); border-radius: 6px; padding: .7rem .9rem; overflow-x: auto;
-  font: .88rem/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; margin: .5rem 0 1rem; }
+  font: .88rem/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
+  margin: .5rem 0 1rem; }
 code { font: .92em ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
 pre code { font-size: 1em; overflow-wrap: normal; }
 .figures { gap: 2.5rem 3rem; margin-top: 1.2rem; } figcaption { font-size: .93rem; }
 .figures figcaption { margin-bottom: .4rem; } svg.square { max-width: 29rem; }
-svg .ideal { stroke-dasharray: 2 4; stroke: var(--weak); }
-svg .bar { fill: currentColor; opacity: .45; } svg .span { stroke: currentColor; stroke-width: 1.4; }
+svg.lines .ideal { stroke-dasharray: 2 4; stroke: var(--weak); }
+svg .bar { fill: currentColor; opacity: .45; } svg .span { stroke: currentColor;
+  stroke-width: 1.4; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; list-style: none; padding: 0;
-  margin: .4rem 0; font-size: .88rem; } .legend li { display: flex; align-items: center; gap: .4rem; }
+  margin: .4rem 0; font-size: .88rem; } .legend li { display: flex; align-items: center;
+  gap: .4rem; }
 img { display: block; max-width: 100%; height: auto; } img.crisp { image-rendering: pixelated; }
 ul.cards { list-style: none; padding: 0; margin: 1rem 0 0; display: grid; gap: 1.5rem 1.25rem;
   grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); }
@@ -86,10 +90,13 @@ ul.cards li { min-width: 0; font-size: .85rem; line-height: 1.4; }
 ul.cards img { border-radius: 4px; margin: 0 0 .45rem; background: var(--back); }
 ul.cards .said, ul.cards .is, ul.cards .of { display: block; overflow-wrap: anywhere; }
 .said b { font-weight: 600; } .of, .is { color: var(--weak); }
-.trio { display: flex; flex-wrap: wrap; gap: .7rem; } .trio figure { font-size: .82rem; width: 9rem; }
-.trio figcaption { font-weight: 400; color: var(--weak); font-size: .8rem; }
-ul.explained { list-style: none; padding: 0; display: grid; gap: 1.8rem 3rem; margin: .6rem 0 0;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); }
+.trio { display: flex; flex-wrap: wrap; gap: .7rem; } .trio figure { font-size: .82rem;
+  width: 9rem; }
+.quiet figcaption { color: var(--weak); font-weight: 400; margin-top: .4rem; }
+.sheet figcaption::first-letter { text-transform: none; }
+.trio figcaption { margin-top: .25rem; font-weight: 400; color: var(--weak); font-size: .8rem; }
+ul.explained { list-style: none; padding: 0; display: grid; gap: 1.8rem 1.5rem; margin: .6rem 0 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 28.5rem), 1fr)); }
 ul.explained p { margin: 0 0 .4rem; font-size: .9rem; }
 .matrix { font-size: .85rem; border-collapse: separate; border-spacing: 2px; }
 .matrix th, .matrix td { border: 0; padding: 0; }
@@ -100,7 +107,7 @@ ul.explained p { margin: 0 0 .4rem; font-size: .9rem; }
 .matrix td { width: 2.6rem; min-width: 2.3rem; height: 2.1rem; text-align: center;
   vertical-align: middle; font-variant-numeric: tabular-nums; border-radius: 3px; }
 .matrix td.corner { vertical-align: bottom; color: var(--weak); text-align: right; height: auto;
-  padding: 0 .5rem .4rem 0; line-height: 1.3; }
+  padding: 0 .5rem .4rem 0; line-height: 1.3; white-space: nowrap; }
 .matrix td.none { background: var(--back); }
 .matrix button { all: unset; box-sizing: border-box; display: grid; place-items: center;
   width: 100%; height: 2.1rem; cursor: pointer; border-radius: 3px; }
@@ -111,14 +118,16 @@ button.open { font: inherit; color: inherit; background: var(--back); cursor: po
 [popover] { border: 1px solid var(--line); border-radius: 10px; background: var(--paper);
   color: var(--ink); padding: 1.4rem 1.6rem; width: min(44rem, calc(100vw - 2rem));
   max-height: calc(100vh - 4rem); overflow: auto; box-shadow: 0 12px 48px #0005; }
-[popover]::backdrop { background: #0004; } [popover] > :is(h3, h4) { margin: 0 0 .2rem; font-size: 1.05rem; }
+[popover]::backdrop { background: #0004; } [popover] > :is(h3, h4) { margin: 0 0 .2rem;
+  font-size: 1.05rem; }
 [popover] .close { font: inherit; background: none; color: inherit; cursor: pointer;
   border: 1px solid var(--line); border-radius: 6px; padding: .2rem .8rem; margin-top: 1.2rem; }
 .small-matrix { background: #fff; } .filters { background: #808080; border-radius: 4px; }
-svg.dots { display: block; width: 9rem; height: 1.1rem; }
+svg.dots { display: block; width: 9rem; height: 1.1rem; margin-top: .2rem; }
 svg.dots .rail { stroke: var(--line); } svg.dots .reach { stroke: currentColor; stroke-width: 2; }
 svg.dots .at { fill: currentColor; } footer { color: var(--weak); font-size: .85rem; }
-.run > h2 { border-top: 1px solid var(--line); padding-top: 2.5rem; } .run section { margin-bottom: 3rem; }
+.run > h2 { border-top: 1px solid var(--line); padding-top: 2.5rem; }
+.run section { margin-bottom: 3rem; }
 @media (max-width: 34rem) {
   header.top { padding-top: 1.8rem; } section { margin-bottom: 3.2rem; }
   th, td { padding-right: .9rem; } ul.cards { grid-template-columns: repeat(2, 1fr); }

@@ -112,8 +112,6 @@ def _tiles(run: Facts, at: Place) -> Iterator[tuple[str, str]]:
     top5 = run.scores.get(run.split, {}).get("top5")
     if top5 is not None:
         yield at.say("top5"), share(top5)
-    if when(run):
-        yield at.say("trained"), text(when(run))
 
 
 def _fails(run: Facts, at: Place) -> Iterator[str]:

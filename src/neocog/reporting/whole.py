@@ -97,7 +97,9 @@ def _section(section: Section, at: Place) -> str:
 
 
 def _head(run: Facts, at: Place) -> str:
-    kicker = " · ".join(filter(None, (at.say("report"), run.name, top.when(run))))
+    began = top.when(run)
+    told = (at.say("report"), run.name, at.say("trained", when=began) if began else "")
+    kicker = " · ".join(filter(None, told))
     return (
         f"<header class=top><p class=kicker>{text(kicker)}</p><h1>{name(top.title(run, at), 200)}"
         f"</h1><p class=lead>{text(top.lead(run, at))}</p></header>"
