@@ -117,6 +117,7 @@ MAY = {
         "records",
         "run",
         "rundata",
+        "runtext",
         "analysis",
         "report",
         "understanding",

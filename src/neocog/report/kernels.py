@@ -43,8 +43,8 @@ def figure(weights: np.ndarray, *, title: str) -> Figure:
 
 
 def sheet(weights: np.ndarray) -> tuple[np.ndarray, int]:
-    """The same for a page: pixels uint8 (H, W) or (H, W, 3) without a frame or a title, each weight
-    a pixel, and how many filters are in them.
+    """The same for a page: pixels uint8 (H, W, 4), each weight a pixel, what is between the filters
+    transparent; and how many filters they are.
     """
     count, inputs, height, width = weights.shape
     scale = float(np.percentile(np.abs(weights), CLIP)) or 1.0
@@ -54,9 +54,11 @@ def sheet(weights: np.ndarray) -> tuple[np.ndarray, int]:
     else:
         few = level[:SIDES, :SIDES]
         tiles, columns = few.reshape(-1, height, width, 1), few.shape[1]
-    made = (255 * tiled(tiles, columns)).round().astype(np.uint8)
+    colours = np.broadcast_to(tiles, (*tiles.shape[:3], 3))
+    solid = 1 - tiled(np.zeros((*tiles.shape[:3], 1)), columns)
+    made = np.concatenate([tiled(colours, columns), solid], 2)
     shown = min(count, ON_PAGE if inputs in (1, 3) else SIDES)
-    return made[:, :, 0] if made.shape[2] == 1 else made, shown
+    return (255 * made).round().astype(np.uint8), shown
 
 
 def tiled(tiles: np.ndarray, columns: int) -> np.ndarray:

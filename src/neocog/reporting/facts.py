@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from neocog import runtext
 from neocog.analysis.evaluation import check_classes, scores_of
 from neocog.analysis.scores import scores
 from neocog.errors import NeocogError, UsageError
@@ -83,7 +84,7 @@ class Facts:
 def facts_of(folder: RunFolder, gathered: Gathered) -> Facts:
     """Raises `NeocogError` where even recipe.json cannot be read: then it is no run."""
     read = _Reader(folder)
-    data, network = folder.data, folder.network_name
+    data = folder.data
     spec = read("input.json", lambda: folder.spec)
     finished = folder.finished
     recipe = read("recipe.json", lambda: folder.recipe)
@@ -105,7 +106,7 @@ def facts_of(folder: RunFolder, gathered: Gathered) -> Facts:
         folder,
         printable_name(folder),
         gathered,
-        network,
+        _network(folder),
         data,
         classes,
         recipe,
@@ -125,6 +126,12 @@ def printable_name(folder: RunFolder) -> str:
     """The run by its folder's name."""
     path = folder.path.resolve()
     return path.name or str(path)
+
+
+def _network(folder: RunFolder) -> str:
+    """The network's name, also where the input.json that goes with it is damaged."""
+    made = runtext.json_in(folder.path / "recipe.json").get("network")
+    return str((made.get("name") or made.get("class")) if isinstance(made, dict) else "?")
 
 
 class _Reader:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from neocog.analysis.answers import answers
-from neocog.analysis.calibration import Bin, fitted_temperature, reliability
+from neocog.analysis.calibration import Bin, reliability
 from neocog.report import diagram
 from neocog.report.diagram import Words
 from neocog.reporting.facts import Facts
@@ -51,7 +51,7 @@ def _scores(run: Facts, at: Place) -> str:
     for split in splits:
         columns += [Column(at.say(f"split_{split}"), number=True), Column(at.say("ninety_five"))]
         columns[-1] = Column(at.say("ninety_five"), kind="span")
-    columns += [Column(at.say("method"))]
+    columns += [Column(at.say("method"), kind="span")]
     rows = []
     for key in ("top1", "top5", "balanced", "f1", "loss"):
         made = [run.scores[split].get(key) for split in splits]
@@ -234,13 +234,12 @@ def sure(run: Facts, at: Place) -> Section | None:
 
 
 def _after(run: Facts) -> list[Bin]:
-    held_out = run.said.get("validation")
-    if run.split != "test" or held_out is None or not len(held_out.labels):
+    """The bins with the temperature that was fitted to validation, of a test that has one."""
+    found = run.scores[run.split]["calibration"]["temperature"]
+    if not found or found["value"] is None:
         return []
-    value = fitted_temperature(held_out).value
-    if value is None:
-        return []
-    return reliability(answers(run.said["test"], temperature=value), binning="equal width")
+    cooled = answers(run.said[run.split], temperature=found["value"])
+    return reliability(cooled, binning="equal width")
 
 
 def _legend(cooled: bool, at: Place) -> str:

@@ -34,11 +34,11 @@ def beside(runs: Sequence[Facts], repeated: Sequence[str], at: Place) -> Section
 
 
 def _scores(runs: Sequence[Facts], at: Place) -> str:
-    words = ("top1", "interval_word", "balanced", "loss", "ece", "parameters", "multiply_adds")
+    words = ("top1", "interval_word", "balanced", "loss", "parameters", "work_short")
     columns = [Column(at.say("run")), Column(at.say("network"))]
     columns += [
         Column(at.say(w), number=w != "interval_word", kind="span" if w == "interval_word" else "")
-        for w in (*words, "epochs", "time", "pictures_word")
+        for w in (*words, "time", "pictures_word")
     ]
     rows = [[_link(run, n, at), name(run.network), *_row(run, at)] for n, run in enumerate(runs)]
     return table(at.say("beside_table"), columns, rows)
@@ -51,17 +51,16 @@ def _link(run: Facts, number: int, at: Place) -> str:
 def _row(run: Facts, at: Place) -> list[str]:
     made, network = run.scores.get(run.split), run.looked.get("network")
     sizes = [millions(network[key]) if network else "–" for key in ("parameters", "multiply_adds")]
-    taken = [count(len(run.history or [])), text(spell(at.lang, run.seconds))]
+    taken = [text(spell(at.lang, run.seconds))]
     if made is None:
         state = at.say("damaged_word" if run.finished else "unfinished_word")
-        return [text(state), "–", "–", "–", "–", *sizes, *taken, "–"]
+        return [text(state), "–", "–", "–", *sizes, *taken, "–"]
     span = made["intervals"]["top1"]
     return [
         share(made["top1"]),
         f"{100 * span['low']:.2f} – {100 * span['high']:.2f}",
         share(made["balanced"]),
         f"{made['loss']:.4f}",
-        share(made["calibration"]["ece"]["equal_mass"]),
         *sizes,
         *taken,
         f"{count(made['n'])} ({text(at.say('split_' + run.split))})",
@@ -123,7 +122,7 @@ def _apart(found: Difference) -> list[str]:
     span = found.top1_interval
     return [
         f"{100 * found.top1:+.2f}",
-        "–" if span is None else f"{100 * span.low:+.2f} – {100 * span.high:+.2f}",
+        "–" if span is None else f"{100 * span.low:+.2f} … {100 * span.high:+.2f}",
         count(found.mcnemar.only_other),
         count(found.mcnemar.only_first),
     ]

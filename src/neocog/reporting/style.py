@@ -90,8 +90,8 @@ ul.cards li { min-width: 0; font-size: .85rem; line-height: 1.4; }
 ul.cards img { border-radius: 4px; margin: 0 0 .45rem; background: var(--back); }
 ul.cards .said, ul.cards .is, ul.cards .of { display: block; overflow-wrap: anywhere; }
 .said b { font-weight: 600; } .of, .is { color: var(--weak); }
-.trio { display: flex; flex-wrap: wrap; gap: .7rem; } .trio figure { font-size: .82rem;
-  width: 9rem; }
+.trio { display: grid; grid-template-columns: repeat(3, minmax(0, 9rem)); gap: .7rem; }
+.trio figure { font-size: .82rem; } .trio img { width: 100%; }
 .quiet figcaption { color: var(--weak); font-weight: 400; margin-top: .4rem; }
 .sheet figcaption::first-letter { text-transform: none; }
 .trio figcaption { margin-top: .25rem; font-weight: 400; color: var(--weak); font-size: .8rem; }
@@ -122,7 +122,7 @@ button.open { font: inherit; color: inherit; background: var(--back); cursor: po
   font-size: 1.05rem; }
 [popover] .close { font: inherit; background: none; color: inherit; cursor: pointer;
   border: 1px solid var(--line); border-radius: 6px; padding: .2rem .8rem; margin-top: 1.2rem; }
-.small-matrix { background: #fff; } .filters { background: #808080; border-radius: 4px; }
+.small-matrix { background: #fff; }
 svg.dots { display: block; width: 9rem; height: 1.1rem; margin-top: .2rem; }
 svg.dots .rail { stroke: var(--line); } svg.dots .reach { stroke: currentColor; stroke-width: 2; }
 svg.dots .at { fill: currentColor; } footer { color: var(--weak); font-size: .85rem; }

@@ -10,7 +10,7 @@ from typing import Any
 
 from neocog.recipe import Recipe
 from neocog.recipes import described
-from neocog.reporting.facts import Facts
+from neocog.reporting.facts import Facts, relative
 from neocog.reporting.pieces import (
     Column,
     Place,
@@ -73,7 +73,7 @@ def _state(run: Facts, at: Place) -> Iterator[str]:
         if run.gathered.lacking != "network":
             said += [command(f"neocog report {_called(run)} --from DIR")]
         elif run.gathered.why:
-            said += [paragraph(run.gathered.why, kind="weak")]
+            said += [paragraph(relative(run.gathered.why, run.folder), kind="weak")]
     if run.troubles:
         said += [at.p("damaged")]
         said += [paragraph(why, kind="weak") for why in run.troubles.values()]
@@ -156,7 +156,7 @@ def _data(run: Facts, at: Place) -> Iterator[tuple[str, str]]:
     for split in ("train", "validation", "test"):
         yield at.say(f"split_{split}"), at.say("pictures", n=count(counts[split]))
     for key in ("fingerprint", "test_fingerprint"):
-        if run.data.get(key):
+        if run.data.get(key) and (counts["test"] or key == "fingerprint"):
             yield at.say(key), f"<code>{text(run.data[key][:16])}…</code>"
 
 
@@ -170,7 +170,7 @@ def _recipe(recipe: Recipe, at: Place) -> Iterator[str]:
     rest = [row[:2] for row in rows if row[1] == row[2]]
     if rest:
         summary = at.say("recipe_rest", n=len(rest))
-        yield fold(summary, table(summary, columns[:2], rest, hidden=True))
+        yield fold(summary, table(summary, columns[:2], rest, hidden=True), kind="long")
 
 
 def _value(value: object) -> str:

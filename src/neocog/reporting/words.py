@@ -35,6 +35,7 @@ WORDS = {
     "of_validation": ("{n} validation pictures", "{n} 张验证图像"),
     "parameters": ("parameters", "参数"),
     "multiply_adds": ("multiply-adds a picture", "每张图像的乘加次数"),
+    "work_short": ("multiply-adds", "乘加次数"),
     "epochs": ("epochs", "轮次"),
     "time": ("training time", "训练时间"),
     "trained": ("trained {when}", "训练于 {when}"),
