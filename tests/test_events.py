@@ -128,7 +128,8 @@ def test_resumed_it_goes_on_in_the_same_curves(tmp_path: Path, logged_before: bo
         lost = events._Writer(steps, purge=21)
         lost.scalars(21, {"step/loss": 99.0})
         lost.close()
-    run = api.resume(out, log="tensorboard", watcher=Silent(), tell=lambda line: None)
+    asked = None if logged_before else "tensorboard"  # a log that was begun is gone on with
+    run = api.resume(out, log=asked, watcher=Silent(), tell=lambda line: None)
     by_epoch, texts = read(epochs)
     by_step, _ = read(steps)
     assert [at for at, _ in by_epoch["loss/train"]] == [1, 2, 3]
@@ -186,6 +187,17 @@ def test_what_is_asked_for_is_checked_before_anything_is_made(
     with pytest.raises(UsageError, match="not installed"):
         api.resume(out, log="tensorboard")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_log_that_cannot_be_gone_on_with_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, said = tmp_path / "run", list[str]()
+    with pytest.raises(Interrupted):
+        train(out, Watching(stop=20), log="tensorboard")
+    monkeypatch.setattr(events.importlib.util, "find_spec", lambda name: None)
+    api.resume(out, watcher=Silent(), tell=said.append)
+    assert sum("tensorboard: not gone on with" in line for line in said) == 1
 
 
 def test_without_it_nothing_of_it_is_imported_or_written(

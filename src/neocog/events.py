@@ -34,17 +34,28 @@ def check_log(log: str | None) -> None:
         return
     if log not in LOGS:
         raise unknown("log", log, LOGS)
-    if importlib.util.find_spec("tensorboardX") is None:
+    if not _there():
         raise UsageError(
             "--log tensorboard: tensorboardX, which writes its files, is not installed: "
             "pip install 'neocog[tensorboard]'"
         )
 
 
+def _there() -> bool:
+    return importlib.util.find_spec("tensorboardX") is not None
+
+
 @contextmanager
 def logged(job: Job, log: str | None, tell: Callable[[str], None]) -> Iterator[Watcher]:
-    """A watcher that writes the log that was asked for, in the first of several processes alone."""
-    if log is None or not job.ranks.first:
+    """A watcher that writes the log that was asked for, in the first of several processes alone.
+    A run that has one goes on with it unasked.
+    """
+    begun = (job.folder.path / FOLDER).is_dir()
+    if not job.ranks.first or not (log or begun):
+        yield Nobody()
+        return
+    if not _there():
+        tell(f"{job.folder.path / FOLDER}: not gone on with, since tensorboardX is not installed")
         yield Nobody()
         return
     with closing(Events(job, tell)) as events:

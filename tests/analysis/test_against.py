@@ -121,6 +121,12 @@ def test_where_a_seed_draws_the_test_too_it_is_said(
     drawn = run_with(three[1].path, tmp_path / "d", None, data=other)
     (group,) = over_seeds([three[0], drawn], found["runs"][:2])
     assert (group["n"], group["same_pictures"]) == (2, False)
+    old = run_with(three[1].path, tmp_path / "old", None, data={"fingerprint": "x"})
+    about = json.loads((old.path / "recipe.json").read_text())
+    del about["data"]["test_fingerprint"]  # as an earlier neocog wrote it
+    (old.path / "recipe.json").write_text(json.dumps(about))
+    (group,) = over_seeds([three[0], old], found["runs"][:2])
+    assert group["same_pictures"] is None
 
 
 def test_the_interval_of_a_mean_ends_where_no_mean_can_lie(

@@ -72,7 +72,7 @@ def test_one_run_says_each_score_with_interval_method_and_n(
     assert top1.endswith("95 %, Wilson, n 300")
     (loss,) = [line for line in lines if line.startswith("  log loss")]
     assert loss.endswith("95 %, bootstrap of pictures, B 2,000, n 300")
-    assert "test: 300 pictures of 10 classes, views one" in lines
+    assert "test: 300 pictures of 10 classes, views single" in lines
     assert any("equal mass" in line and "would show about" in line for line in lines)
     assert any(line.startswith("  temperature") and "log loss" in line for line in lines)
     first = test["confused"][0]
@@ -108,7 +108,7 @@ def test_other_views_are_part_of_a_difference_and_that_is_said(
     run_with(runs / "b", runs / "six", None, recipe={"views": "six"})
     out = printed(capsys, "a", "six", "--compare")
     (row,) = [line for line in out.splitlines() if line.endswith("  six")]
-    assert "  six  " in row
+    assert "  six-view  " in row
     assert "The runs were not scored by the same views" in out
     assert "mean ± sd" not in out
 

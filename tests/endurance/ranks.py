@@ -112,10 +112,14 @@ def ended(root: Path, cases: int, chance: random.Random) -> Counts:
             complete = len(RunFolder(out).history) == len(reached["history"])  # type: ignore[arg-type]
             outcome = FINISHED if now != world and complete else "other weights"
         if outcome not in (SAME, FINISHED):
-            shutil.copytree(out, FOUND / out.name, dirs_exist_ok=True)
+            FOUND.mkdir(parents=True, exist_ok=True)
+            if out.exists():
+                shutil.copytree(out, FOUND / out.name, dirs_exist_ok=True)
+            for said in root.glob("said-*"):
+                shutil.copy(said, FOUND / f"{out.name}-{said.name}")
             outcome = f"other: {outcome}, {FOUND / out.name}"
         counts[name, kind, outcome] += 1
-        shutil.rmtree(out)
+        shutil.rmtree(out, ignore_errors=True)
     return counts
 
 

@@ -70,7 +70,7 @@ def over_seeds(
 
     sd is the sample's standard deviation (n - 1), the interval Student's t of the mean. Runs of one
     seed are one run: the first of them counts. "same_pictures" is False where a seed also drew the
-    pictures that were scored, so that the spread is of both.
+    pictures that were scored, so that the spread is of both; None where that is not known.
     """
     groups: dict[str, dict[int, int]] = {}
     for place, folder in enumerate(folders):
@@ -101,7 +101,7 @@ def _spread(
         "seeds": list(seeds),
         "runs": [str(folders[place].path) for place in seeds.values()],
         "n": len(seeds),
-        "same_pictures": same_pictures([folders[place] for place in seeds.values()], split),
+        "same_pictures": _told([folders[place] for place in seeds.values()], split),
         **{
             name: _mean([each[name] for each in said], highest=highest)
             for name, highest in OVER_SEEDS.items()
@@ -154,6 +154,12 @@ def same_pictures(folders: Sequence[RunFolder], split: str) -> bool:
     wholes = {folder.data["fingerprint"] for folder in folders}
     tests = {folder.data.get("test_fingerprint", "") for folder in folders}
     return len(wholes) == 1 or (split == "test" and len(tests) == 1 and tests != {""})
+
+
+def _told(folders: Sequence[RunFolder], split: str) -> bool | None:
+    """None where an earlier neocog recorded too little to tell."""
+    old = split == "test" and any("test_fingerprint" not in folder.data for folder in folders)
+    return same_pictures(folders, split) or (None if old else False)
 
 
 def _named(data: dict[str, Any], split: str) -> str:

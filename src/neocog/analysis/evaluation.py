@@ -25,6 +25,8 @@ from neocog.records import Predictions
 from neocog.run import RunFolder
 
 KEYS = {name: name.replace(" ", "_") for name in BINNINGS}
+# what `neocog eval --views` calls the views that a recipe names
+PROTOCOLS = {"one": "single", "six": "six-view"}
 
 
 def evaluation(folder: RunFolder) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def evaluation(folder: RunFolder) -> dict[str, Any]:
             made[split] = scores_of(
                 said,
                 classes=folder.spec.classes,
-                protocol=recipe.views,
+                protocol=PROTOCOLS.get(recipe.views, recipe.views),
                 held_out=validation if split == "test" else None,
             )
     return made
@@ -69,7 +71,7 @@ def scores_of(
     said: Predictions,
     *,
     classes: Sequence[str],
-    protocol: str = "one",
+    protocol: str = "single",
     held_out: Predictions | None = None,
 ) -> dict[str, Any]:
     """`scores`, with the protocol that the logits came about by, and beside them:

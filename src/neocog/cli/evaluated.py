@@ -90,7 +90,11 @@ def seed_lines(groups: Sequence[dict[str, Any]]) -> list[str]:
                 lines += [_spread(label, group[name], percent=True)]
         lines += [_spread("log loss", group["loss"], percent=False)]
         lines += [f"  sd: of the runs; interval: 95 %, Student's t of the mean, n {group['n']}"]
-        if not group["same_pictures"]:
+        if group["same_pictures"] is None:
+            lines += [
+                f"  whether they were scored on the same {group['split']} pictures is not known"
+            ]
+        elif not group["same_pictures"]:
             lines += [f"  each seed drew its own {group['split']} pictures, which is in the spread"]
     return lines
 

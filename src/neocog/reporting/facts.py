@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from neocog import runtext
-from neocog.analysis.evaluation import check_classes, scores_of
+from neocog.analysis.evaluation import PROTOCOLS, check_classes, scores_of
 from neocog.analysis.scores import scores
 from neocog.errors import NeocogError, UsageError
 from neocog.recipe import Recipe
@@ -95,6 +95,7 @@ def facts_of(folder: RunFolder, gathered: Gathered) -> Facts:
         and data["pictures"][split]
     }
     views = recipe.views if recipe else "one"
+    views = PROTOCOLS.get(views, views)
     classes = spec.classes if spec else ()
     scored = {}
     for split in list(said) if classes else ():

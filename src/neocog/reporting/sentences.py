@@ -301,6 +301,10 @@ SENTENCES = {
         "The runs were not scored by the same views, so part of a difference is theirs.",
         "各次评测的视图不同，差别部分来自于此。",
     ),
+    "other_pictures": (
+        "Each seed also drew the pictures that were scored, so the spread is of both.",
+        "各种子也抽取了不同的评测图像，因此差异来自两者。",
+    ),
     "seeds_about": (
         "Runs that differ in their seed alone: mean and standard deviation over the runs, and "
         "Student's t interval of the mean.",
