@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import shutil
@@ -69,7 +70,7 @@ def test_it_is_one_sound_page_with_all_its_sections(made: Path) -> None:
     assert targets <= set(ids)
     levels = [level for level, _ in read.headings]
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     assert len(content) < 5e6
 
 

@@ -19,6 +19,7 @@ from neocog.reporting.pieces import (
     figure,
     image,
     name,
+    paragraph,
     share,
     table,
     text,
@@ -48,7 +49,7 @@ def confusions(run: Facts, at: Place) -> Section | None:
 def _sentence(choice: Choice, at: Place) -> Iterator[str]:
     n, right = int(choice.counts.sum()), int(np.trace(choice.counts))
     word = "diagonal" if right < n else "all_right"
-    yield at.p(word, right=count(right), n=count(n), wrong=count(n - right))
+    yield paragraph(at.say(word).format(right=count(right), n=count(n), wrong=count(n - right)))
 
 
 def _matrix(run: Facts, choice: Choice, at: Place) -> str:
@@ -82,7 +83,7 @@ def _cell(run: Facts, cell: Cell, n: int, of: float, most: float, at: Place) -> 
         return "<td class=none>"
     if row == column:
         return f"<td class=right{_level(of)}>{count(n)}"
-    said = at.say("cell", n=count(n), shown=run.classes[row], taken=run.classes[column])
+    said = at.say("cell").format(n=count(n), shown=run.classes[row], taken=run.classes[column])
     return (
         f"<td class=wrong{_level((of / most) ** 0.5)}><button type=button"
         f' popovertarget={at.id(_key(cell))} aria-label="{text(said)}">{count(n)}</button>'
@@ -104,11 +105,20 @@ def _behind(run: Facts, choice: Choice, pair: Cell, number: int, at: Place) -> s
     n, size = int(choice.counts[pair]), int(choice.counts[row].sum())
     key = at.id(_key(pair))
     shown, taken = run.classes[row], run.classes[column]
-    head = at.say("taken_for", shown=cut(printable(shown), 60), taken=cut(printable(taken), 60))
+    head = at.say("taken_for").format(
+        shown=cut(printable(shown), 60), taken=cut(printable(taken), 60)
+    )
     places = choice.cells[pair]
     cards = "".join(card(run, choice, place, at, answer=False) for place in places)
-    told = at.p("cell_about", n=count(n), size=count(size), share=share(n / size, 1), kind="weak")
-    some = at.p("surest_first", n=len(places), kind="weak") if len(places) < n else ""
+    told = paragraph(
+        at.say("cell_about").format(n=count(n), size=count(size), share=share(n / size, 1)),
+        kind="weak",
+    )
+    some = (
+        paragraph(at.say("surest_first").format(n=len(places)), kind="weak")
+        if len(places) < n
+        else ""
+    )
     kind = "" if number < PRINTED else " class=more"
     tag = f"h{at.level + 1}"
     return (
@@ -126,7 +136,7 @@ def card(run: Facts, choice: Choice, place: int, at: Place, *, answer: bool = Tr
     chance = float(of.confidence[place])
     content = run.file(f"picture {place}")
     called = run.called(place)
-    alt = at.say("alt", called=called, label=label, answer=given, chance=share(chance, 0))
+    alt = at.say("alt").format(called=called, label=label, answer=given, chance=share(chance, 0))
     shown = "" if content is None else image(content, alt, width=_wide(content))
     said = f"<b>{name(given, 40)}</b> {share(chance, 1)}" if answer else share(chance, 1)
     of_what = (
@@ -160,7 +170,7 @@ def _picture(run: Facts, choice: Choice, at: Place) -> str:
         part = (part / max(float(part.max()), 1e-9)) ** scale
         ground += part[:, :, None] * (np.array(colour) - 255)
     sheet = np.kron(ground, np.ones((max(1, 360 // len(counts)),) * 2 + (1,)))
-    alt = at.say("matrix_alt", n=count(len(counts)))
+    alt = at.say("matrix_alt").format(n=count(len(counts)))
     drawn = image(thumbs.lossless(sheet.clip(0, 255).astype(np.uint8)), alt, kind="small-matrix")
     return figure(drawn, text(at.say("matrix_caption")), kind="quiet")
 
@@ -175,11 +185,13 @@ def _pairs(run: Facts, choice: Choice, at: Place) -> str:
     rows = []
     for pair in choice.pairs:
         n, size = int(choice.counts[pair]), int(choice.counts[pair[0]].sum())
-        said = at.say("cell", n=count(n), shown=run.classes[pair[0]], taken=run.classes[pair[1]])
+        said = at.say("cell").format(
+            n=count(n), shown=run.classes[pair[0]], taken=run.classes[pair[1]]
+        )
         button = (
             f"<button type=button class=open popovertarget={at.id(_key(pair))}"
             f' aria-label="{text(said)}">{count(n)}</button>'
         )
         names = [name(run.classes[place], 40) for place in pair]
         rows.append([*names, share(n / size, 1), button])
-    return table(at.say("pairs_table", n=len(rows)), columns, rows)
+    return table(at.say("pairs_table").format(n=len(rows)), columns, rows)

@@ -18,6 +18,7 @@ from neocog.reporting.pieces import (
     fold,
     image,
     name,
+    paragraph,
     share,
     table,
     text,
@@ -39,11 +40,11 @@ def _filters(run: Facts, at: Place) -> Iterator[str]:
     if not told or content is None:
         return
     k, inputs, high, wide = told["shape"]
-    what = at.say("filters_of", layer=told["layer"], n=k, size=f"{high}×{wide}×{inputs}")
+    what = at.say("filters_of").format(layer=told["layer"], n=k, size=f"{high}×{wide}×{inputs}")
     word = "filters_inputs" if inputs not in (1, 3) else "filters_about"
     own = thumbs.size(content)[0]
     factor = max(1, min(WIDE // own, 12))
-    some = "" if told["shown"] == k else " " + at.say("shown_of", n=told["shown"], of=k)
+    some = "" if told["shown"] == k else " " + at.say("shown_of").format(n=told["shown"], of=k)
     yield at.heading("filters") + at.p(word)
     yield figure(
         image(content, f"{what}. {at.say(word)}", kind="filters", width=factor * own),
@@ -60,15 +61,15 @@ def _units(run: Facts, at: Place) -> Iterator[str]:
     dead = [each for each in layers if each["dead"] > 0]
     full = [each for each in layers if each["saturated"]]
     yield at.heading("units")
-    yield at.p("units_about", n=count(told["pictures"]))
+    yield paragraph(at.say("units_about").format(n=count(told["pictures"])))
     said = [at.say("no_dead")]
     if dead:
         named = at.joined(f"{each['name']} {share(each['dead'], 1)}" for each in dead[:8])
-        more = at.say("and_more", n=len(dead) - 8) if len(dead) > 8 else ""
-        said = [at.say("dead_in", named=named + more)]
+        more = at.say("and_more").format(n=len(dead) - 8) if len(dead) > 8 else ""
+        said = [at.say("dead_in").format(named=named + more)]
     if full:
         named = at.joined(f"{each['name']} {share(each['saturated'], 1)}" for each in full[:8])
-        said += [at.say("saturated_in", named=named)]
+        said += [at.say("saturated_in").format(named=named)]
     yield f"<p>{text(' '.join(said))}</p>"
     columns = [Column(at.say("layer")), Column(at.say("kind"))]
     columns += [Column(at.say("units_word"), number=True), Column(at.say("dead"), number=True)]
@@ -108,7 +109,7 @@ def attention(run: Facts, at: Place) -> Section | None:
         return None
     layer = told[0]["layer"]
     parts = [at.p("attention_about")]
-    parts += [at.p("cam_about", layer=layer)] if layer else [at.p("no_cam")]
+    parts += [paragraph(at.say("cam_about").format(layer=layer))] if layer else [at.p("no_cam")]
     parts += [at.p("occlusion_about"), at.p("not_picked", kind="weak")]
     for word, right in (("answered_right", True), ("answered_wrong", False)):
         some = [each for each in told if (each["answer"] == each["label"]) == right]
@@ -133,8 +134,10 @@ def _explained(run: Facts, each: dict[str, Any], at: Place) -> str:
     called = run.called(place)
     words = {
         "whole": at.say("picture"),
-        "cam": at.say("empty_cam" if each["empty"] else "cam_of", layer=layer),
-        "occlusion": at.say("occlusion_of", patch=each["patch"], low=share(each["lowest"], 0)),
+        "cam": at.say("empty_cam" if each["empty"] else "cam_of").format(layer=layer),
+        "occlusion": at.say("occlusion_of").format(
+            patch=each["patch"], low=share(each["lowest"], 0)
+        ),
     }
     shown = []
     for kind, caption in words.items():
@@ -173,7 +176,13 @@ def mistakes(run: Facts, at: Place) -> Section | None:
     found = choice.suspects
     if found is not None and found.found:
         parts += [at.heading("suspects")]
-        parts += [at.p("suspects_about", n=count(len(found.found)), noise=share(found.noise, 1))]
+        parts += [
+            paragraph(
+                at.say("suspects_about").format(
+                    n=count(len(found.found)), noise=share(found.noise, 1)
+                )
+            )
+        ]
         if 1 - run.scores[run.split]["top1"] > DOUBTFUL:
             parts += [at.p("doubtful", kind="weak")]
         cards = "".join(card(run, choice, each.place, at) for each in found.found[:SHOWN])
@@ -204,9 +213,13 @@ def layers(run: Facts, at: Place) -> Section | None:
     ]
     sums = [count(told["parameters"]), count(told["multiply_adds"])]
     rows += [[f"<strong>{text(at.say('in_all'))}</strong>", "", "", "", *sums]]
-    caption = at.say("layers_table", n=len(told["layers"]))
+    caption = at.say("layers_table").format(n=len(told["layers"]))
     body = table(caption, columns, rows, hidden=True)
     folded = body if len(rows) <= OPEN else fold(caption, body)
     parts = [at.p("layers_about"), folded]
-    parts += [at.p("unseen_layers", n=told["unseen"], kind="weak")] if told["unseen"] else []
+    parts += (
+        [paragraph(at.say("unseen_layers").format(n=told["unseen"]), kind="weak")]
+        if told["unseen"]
+        else []
+    )
     return Section("layers", "\n".join(parts))

@@ -8,7 +8,17 @@ from neocog.records import Epoch
 from neocog.report.lines import Line, svg, swatch
 from neocog.report.page import COLOURS
 from neocog.reporting.facts import Facts
-from neocog.reporting.pieces import Column, Place, Section, fold, name, share, table, text
+from neocog.reporting.pieces import (
+    Column,
+    Place,
+    Section,
+    fold,
+    name,
+    paragraph,
+    share,
+    table,
+    text,
+)
 
 FIGURES = {"loss": "loss", "accuracy": "accuracy", "lr": "learning_rate"}
 LAYERS = len(COLOURS)  # lines in a figure of layers
@@ -36,7 +46,12 @@ def curves(runs: Sequence[Facts], at: Place) -> Section | None:
         parts += [fold(at.say("numbers"), _numbers(runs[0], at))]
         best = next((e for e in reversed(runs[0].history or []) if e.best), None)
         if best is not None and best.val_accuracy is not None:
-            parts.insert(1, at.p("best", epoch=best.epoch + 1, share=share(best.val_accuracy)))
+            parts.insert(
+                1,
+                paragraph(
+                    at.say("best").format(epoch=best.epoch + 1, share=share(best.val_accuracy))
+                ),
+            )
     return Section("curves", "\n".join(parts))
 
 
@@ -51,7 +66,7 @@ def _figure(what: str, runs: Sequence[Facts], at: Place) -> str:
     drawn = svg(
         lines,
         key=at.id(what),
-        title=at.say("by_epoch", what=at.say(FIGURES[what])),
+        title=at.say("by_epoch").format(what=at.say(FIGURES[what])),
         desc=" ".join(_described(lines, told, at)) or at.say("empty"),
         x_label=at.say("epoch"),
         y_label="",  # it stands above the figure
@@ -85,13 +100,8 @@ def _described(lines: Sequence[Line], told: Callable[[float], str], at: Place) -
     for line in lines:
         if line.points:
             (one, first), (n, last) = line.points[0], line.points[-1]
-            yield at.say(
-                "from_to",
-                name=line.name,
-                first=told(first),
-                last=told(last),
-                one=f"{one:g}",
-                n=f"{n:g}",
+            yield at.say("from_to").format(
+                name=line.name, first=told(first), last=told(last), one=f"{one:g}", n=f"{n:g}"
             )
 
 
@@ -118,12 +128,12 @@ def _norms(run: Facts, which: int, at: Place) -> str:
     drawn = svg(
         lines,
         key=at.id(word),
-        title=at.say("by_epoch", what=at.say(word)),
+        title=at.say("by_epoch").format(what=at.say(word)),
         desc=" ".join(_described(lines, lambda value: f"{value:.3g}", at)),
         x_label=at.say("epoch"),
         y_label="",
     )
-    some = at.say("some_layers", n=len(layers), of=len(run.norms))
+    some = at.say("some_layers").format(n=len(layers), of=len(run.norms))
     more = f" <span class=weak>{text(some)}</span>" if len(layers) < len(run.norms) else ""
     return (
         f"<figure><figcaption>{text(at.say(word))}{more}</figcaption>{drawn}"
@@ -148,5 +158,5 @@ def _numbers(run: Facts, at: Place) -> str:
     ]
     caption = at.say("numbers")
     if len(history) > ROWS:
-        caption = at.say("last_ones", shown=ROWS, all=len(history))
+        caption = at.say("last_ones").format(shown=ROWS, all=len(history))
     return table(caption, columns, rows, hidden=len(history) <= ROWS)

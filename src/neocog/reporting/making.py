@@ -137,6 +137,8 @@ def _told_apart(runs: list[Facts]) -> list[Facts]:
 
 def _target(path: Path) -> Path:
     """Where to write: over nothing but an older report."""
+    if path == Path():
+        raise UsageError("--out: an empty name was given; name a file that ends in .html")
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(f"--out {path}: the report is written as .html")
     if path.is_dir() or not path.parent.is_dir():

@@ -22,13 +22,13 @@ class Place:
     key: str = ""  # begins every id: several runs are on one page
     level: int = 2  # of a section's heading
 
-    def say(self, word: str, /, **values: object) -> str:
-        """Words of the page as text, not yet escaped."""
-        return say(self.lang, word).format(**values)
+    def say(self, word: str) -> str:
+        """Words of the page as text, not yet escaped; what {stands} in them is for `format`."""
+        return say(self.lang, word)
 
-    def p(self, word: str, /, *, kind: str = "", **values: object) -> str:
+    def p(self, word: str, *, kind: str = "") -> str:
         """The same as a paragraph."""
-        return paragraph(self.say(word, **values), kind=kind)
+        return paragraph(self.say(word), kind=kind)
 
     def heading(self, name: str) -> str:
         """A heading within a section."""

@@ -17,11 +17,11 @@ from neocog.reporting.pieces import (
     count,
     fold,
     name,
+    paragraph,
     share,
     table,
     text,
 )
-from neocog.reporting.words import say
 
 WHOLE = 30  # classes whose table stands open
 WORST = 12  # classes that stand open of more
@@ -104,13 +104,15 @@ def _calibrated(run: Facts, at: Place) -> Iterator[str]:
         [text(at.say("ece_chance")), share(made["ece_if_calibrated"]["equal_mass"])],
     ]
     if found and found.get("value") is not None:
-        columns += [Column(at.say("with_temperature", value=f"{found['value']:.3g}"), number=True)]
+        columns += [
+            Column(at.say("with_temperature").format(value=f"{found['value']:.3g}"), number=True)
+        ]
         rows[0] += [share(found["ece"]["equal_mass"])]
         rows[1] += [f"{found['loss']:.4f}"]
         rows[2] += [""]
     yield table(at.say("calibration_table"), columns, rows)
     if found and found.get("value") is not None:
-        yield at.p("temperature_about", n=count(found["n"]), kind="weak")
+        yield paragraph(at.say("temperature_about").format(n=count(found["n"])), kind="weak")
     elif found:
         yield at.p("no_temperature", kind="weak")
 
@@ -152,16 +154,18 @@ def _classes(run: Facts, at: Place) -> Iterator[str]:
     yield at.heading("by_class")
     yield at.p("classes_about")
     first = having if len(having) <= WHOLE else having[:WORST]
-    caption = at.say(
-        "classes_table" if len(first) == len(having) else "worst_classes", n=len(first)
+    caption = at.say("classes_table" if len(first) == len(having) else "worst_classes").format(
+        n=len(first)
     )
     yield _class_table(first, caption, at)
     if len(first) < len(having):
-        summary = at.say("all_classes", n=count(len(having)))
+        summary = at.say("all_classes").format(n=count(len(having)))
         yield fold(summary, _class_table(having, summary, at), kind="long")
     if without:
         few = at.joined(without[:12]) + ("…" if len(without) > 12 else "")
-        yield at.p("without_pictures", n=count(len(without)), names=few, kind="weak")
+        yield paragraph(
+            at.say("without_pictures").format(n=count(len(without)), names=few), kind="weak"
+        )
 
 
 def _class_table(made: Sequence[dict[str, Any]], caption: str, at: Place) -> str:
@@ -215,14 +219,14 @@ def sure(run: Facts, at: Place) -> Section | None:
     confident = sum(each.n * each.confidence for each in bins) / n
     right = sum(each.n * each.accuracy for each in bins) / n
     leans = "even" if abs(confident - right) < 0.005 else "over" if confident > right else "under"
-    sentence = at.say(f"sure_{leans}", sure=share(confident, 1), right=share(right, 1))
+    sentence = at.say(f"sure_{leans}").format(sure=share(confident, 1), right=share(right, 1))
     words = Words(
         title=at.say("reliability"),
         desc=f"{sentence} {at.say('reliability_about')}",
         x_label=at.say("confidence"),
         y_label=at.say("accuracy"),
         bars=at.say("pictures_word"),
-        point=say(at.lang, "bin"),
+        point=at.say("bin"),
     )
     drawn = diagram.svg(bins, after, key=at.id("reliable"), words=words)
     legend = _legend(bool(after), at)

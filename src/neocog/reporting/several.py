@@ -17,6 +17,7 @@ from neocog.reporting.pieces import (
     count,
     millions,
     name,
+    paragraph,
     share,
     table,
     text,
@@ -26,9 +27,10 @@ from neocog.watching.words import spell
 
 def beside(runs: Sequence[Facts], repeated: Sequence[str], at: Place) -> Section:
     """One table of all runs, and how far each is from the first."""
-    parts = [at.p("beside_about", n=len(runs))]
+    parts = [paragraph(at.say("beside_about").format(n=len(runs)))]
     if repeated:
-        parts += [f"<div class=note role=note>{at.p('twice', names=at.joined(repeated))}</div>"]
+        twice = paragraph(at.say("twice").format(names=at.joined(repeated)))
+        parts += [f"<div class=note role=note>{twice}</div>"]
     parts += [_scores(runs, at), *_differences(runs, at), *_seeds(runs, at)]
     return Section("beside", "\n".join(parts))
 
@@ -88,12 +90,12 @@ def _differences(runs: Sequence[Facts], at: Place) -> Iterator[str]:
     left = [run.name for run in others if run not in alike]
     yield at.heading("differences")
     if alike:
-        yield at.p("differences_about", first=first.name)
+        yield paragraph(at.say("differences_about").format(first=first.name))
         yield _paired(first, alike, at)
         if len({run.scores[run.split]["protocol"] for run in (first, *alike)}) > 1:
             yield at.p("other_views", kind="weak")
     if left:
-        yield at.p("not_same", names=at.joined(left), first=first.name)
+        yield paragraph(at.say("not_same").format(names=at.joined(left), first=first.name))
 
 
 def _paired(first: Facts, others: Sequence[Facts], at: Place) -> str:
@@ -109,7 +111,7 @@ def _paired(first: Facts, others: Sequence[Facts], at: Place) -> str:
         [name(run.name, 40), *_apart(each), _p(each.mcnemar.p), _p(p)]
         for run, each, p in zip(others, found, adjusted, strict=True)
     ]
-    return table(at.say("paired_table", first=first.name), columns, rows)
+    return table(at.say("paired_table").format(first=first.name), columns, rows)
 
 
 def _difference(first: Facts, other: Facts) -> Difference:
@@ -149,8 +151,7 @@ def _seeds(runs: Sequence[Facts], at: Place) -> Iterator[str]:
             for key in ("top1", "top5", "balanced", "loss")
             if group[key]
         ]
-        caption = at.say(
-            "seeds_table",
+        caption = at.say("seeds_table").format(
             network=group["network"],
             data=group["data"],
             n=group["n"],

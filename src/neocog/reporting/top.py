@@ -33,7 +33,7 @@ LANGUAGE = {"en": "en", "zh": "zh"}
 
 
 def title(run: Facts, at: Place) -> str:
-    return at.say("title", network=run.network, data=run.data["name"])
+    return at.say("title").format(network=run.network, data=run.data["name"])
 
 
 def when(run: Facts) -> str:
@@ -53,7 +53,7 @@ def result(run: Facts, at: Place) -> Section:
 
 def lead(run: Facts, at: Place) -> str:
     pictures = run.data["pictures"]["train"]
-    return at.say("lead", classes=len(run.classes) or "?", n=count(pictures))
+    return at.say("lead").format(classes=len(run.classes) or "?", n=count(pictures))
 
 
 def _state(run: Facts, at: Place) -> Iterator[str]:
@@ -61,11 +61,14 @@ def _state(run: Facts, at: Place) -> Iterator[str]:
     said = []
     if not run.finished:
         done, of = len(run.history or []), f"{run.recipe.epochs:g}" if run.recipe else "?"
-        said += [at.p("unfinished", done=done, of=of), command(f"neocog resume {_called(run)}")]
+        said += [
+            paragraph(at.say("unfinished").format(done=done, of=of)),
+            command(f"neocog resume {_called(run)}"),
+        ]
     elif run.split == "validation":
         said += [at.p("no_test")]
     if run.split in run.scores and run.scores[run.split]["n"] < TOO_FEW:
-        said += [at.p("few", n=run.scores[run.split]["n"])]
+        said += [paragraph(at.say("few").format(n=run.scores[run.split]["n"]))]
     if len(run.classes) == 1:
         said += [at.p("one_class")]
     if run.gathered.lacking:
@@ -89,16 +92,19 @@ def _hero(run: Facts, at: Place) -> Iterator[str]:
         return
     made = run.scores[run.split]
     span = made["intervals"]["top1"]
-    split = at.say(f"of_{run.split}", n=count(made["n"]))
+    split = at.say(f"of_{run.split}").format(n=count(made["n"]))
     yield (
         f"<div class=hero><div><p class=big>{100 * made['top1']:.2f}<small>%</small></p>"
-        f"<p><strong>{text(at.say('top1_of', split=split))}</strong></p>"
-        f"{at.p('interval', low=share(span['low']), high=share(span['high']))}"
-        f"{at.p('views', views=made['protocol'], kind='weak')}</div>{tiles}</div>"
+        f"<p><strong>{text(at.say('top1_of').format(split=split))}</strong></p>"
+        f"{paragraph(at.say('interval').format(low=share(span['low']), high=share(span['high'])))}"
+        f"{paragraph(at.say('views').format(views=made['protocol']), kind='weak')}</div>"
+        f"{tiles}</div>"
     )
     right = round(made["top1"] * made["n"])
     seen = "unseen" if run.split == "test" else "chosen_by"
-    yield at.p("answers", right=count(right), n=count(made["n"])) + at.p(seen, kind="weak")
+    yield paragraph(at.say("answers").format(right=count(right), n=count(made["n"]))) + at.p(
+        seen, kind="weak"
+    )
 
 
 def _tiles(run: Facts, at: Place) -> Iterator[tuple[str, str]]:
@@ -122,14 +128,14 @@ def _fails(run: Facts, at: Place) -> Iterator[str]:
     pair = made["confused"][0]
     worst = min((each for each in made["classes"] if each["n"]), key=lambda each: each["recall"])
     yield at.heading("fails")
-    yield at.p(
-        "most_confused",
-        shown=pair["class"],
-        taken=pair["as"],
-        n=count(pair["n"]),
-        share=share(pair["share"], 1),
+    yield paragraph(
+        at.say("most_confused").format(
+            shown=pair["class"], taken=pair["as"], n=count(pair["n"]), share=share(pair["share"], 1)
+        )
     )
-    yield at.p("worst_class", name=worst["class"], share=share(worst["recall"], 1))
+    yield paragraph(
+        at.say("worst_class").format(name=worst["class"], share=share(worst["recall"], 1))
+    )
 
 
 # -- what and how
@@ -140,9 +146,13 @@ def setup(run: Facts, at: Place) -> Section:
     parts = [at.p("setup_about"), at.heading("data"), facts(_data(run, at))]
     if run.classes:
         classes = at.joined(run.classes[:40])
-        more = at.say("and_more", n=count(len(run.classes) - 40)) if len(run.classes) > 40 else ""
+        more = (
+            at.say("and_more").format(n=count(len(run.classes) - 40))
+            if len(run.classes) > 40
+            else ""
+        )
         listed = f"<p><bdi>{text(classes)}</bdi>{text(more)}</p>"
-        summary = at.say("classes_of", n=count(len(run.classes)))
+        summary = at.say("classes_of").format(n=count(len(run.classes)))
         parts += [fold(summary, listed, is_open=len(run.classes) <= 12)]
     if run.recipe is not None:
         parts += [at.heading("recipe"), *_recipe(run.recipe, at)]
@@ -154,7 +164,7 @@ def _data(run: Facts, at: Place) -> Iterator[tuple[str, str]]:
     yield at.say("name"), name(run.data["name"])
     counts = run.data["pictures"]
     for split in ("train", "validation", "test"):
-        yield at.say(f"split_{split}"), at.say("pictures", n=count(counts[split]))
+        yield at.say(f"split_{split}"), at.say("pictures").format(n=count(counts[split]))
     for key in ("fingerprint", "test_fingerprint"):
         if run.data.get(key) and (counts["test"] or key == "fingerprint"):
             yield at.say(key), f"<code>{text(run.data[key][:16])}…</code>"
@@ -165,11 +175,11 @@ def _recipe(recipe: Recipe, at: Place) -> Iterator[str]:
     rows = [[f"<code>{text(key)}</code>", _value(told[key]), _value(usual[key])] for key in told]
     changed = [row for row in rows if row[1] != row[2]]
     columns = [Column(at.say("field")), Column(at.say("value")), Column(at.say("usual"))]
-    yield at.p("recipe_about", recipe=described(recipe))
+    yield paragraph(at.say("recipe_about").format(recipe=described(recipe)))
     yield table(at.say("recipe_changed"), columns, changed, hidden=True)
     rest = [row[:2] for row in rows if row[1] == row[2]]
     if rest:
-        summary = at.say("recipe_rest", n=len(rest))
+        summary = at.say("recipe_rest").format(n=len(rest))
         yield fold(summary, table(summary, columns[:2], rest, hidden=True), kind="long")
 
 
@@ -186,7 +196,7 @@ def _carried_out(run: Facts, at: Place) -> Iterator[tuple[str, str]]:
     if run.history:
         yield at.say("time"), text(spell(at.lang, run.seconds))
         speed = sum(epoch.images_per_second for epoch in run.history) / len(run.history)
-        yield at.say("speed"), at.say("images_per_second", n=count(speed))
+        yield at.say("speed"), at.say("images_per_second").format(n=count(speed))
     if run.recipe is not None:
         yield at.say("seed"), text(run.recipe.seed)
     network = run.looked.get("network")

@@ -31,7 +31,7 @@ def whole(runs: Sequence[Facts], lang: str, *, repeated: Sequence[str] = ()) -> 
         f"<main id=main tabindex=-1>{''.join(_section(each, at) for each in made)}",
         f"<footer>{at.p('made_by')}</footer></main></div>",
     ]
-    title = top.title(runs[0], at) if len(runs) == 1 else at.say("several", n=len(runs))
+    title = top.title(runs[0], at) if len(runs) == 1 else at.say("several").format(n=len(runs))
     return page(
         title=title,
         lang="zh-Hans" if lang == "zh" else lang,
@@ -98,7 +98,7 @@ def _section(section: Section, at: Place) -> str:
 
 def _head(run: Facts, at: Place) -> str:
     began = top.when(run)
-    told = (at.say("report"), run.name, at.say("trained", when=began) if began else "")
+    told = (at.say("report"), run.name, at.say("trained").format(when=began) if began else "")
     kicker = " · ".join(filter(None, told))
     return (
         f"<header class=top><p class=kicker>{text(kicker)}</p><h1>{name(top.title(run, at), 200)}"
@@ -111,8 +111,8 @@ def _common_head(runs: Sequence[Facts], at: Place) -> str:
     data = at.joined(_each_once(run.data["name"] for run in runs))
     return (
         f"<header class=top><p class=kicker>{text(at.say('report'))}</p>"
-        f"<h1>{text(at.say('several', n=len(runs)))}</h1>"
-        f"<p class=lead>{name(at.say('title', network=named, data=data), 300)}</p></header>"
+        f"<h1>{text(at.say('several').format(n=len(runs)))}</h1>"
+        f"<p class=lead>{name(at.say('title').format(network=named, data=data), 300)}</p></header>"
     )
 
 
