@@ -277,6 +277,17 @@ def test_without_a_test_split_validation_is_shown_and_said(copy: Path) -> None:
     assert "confusion" in read.sections()
 
 
+def test_a_run_that_diverged_is_shown_without_its_scores(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    said = calibrated(100)
+    said.logits[3] = np.nan
+    read = page(run_with(finished_run, tmp_path / "nan", said).path)
+    assert "test.npz: the network put out values that are not numbers" in read.text
+    assert "curves" in read.sections()
+    assert "confusion" not in read.sections()
+
+
 def test_one_class_has_no_confusions(finished_run: Path, tmp_path: Path) -> None:
     said = answering(np.zeros(40, int), np.zeros(40, int), 1)
     read = page(run_with(finished_run, tmp_path / "one", said).path)
@@ -286,7 +297,7 @@ def test_one_class_has_no_confusions(finished_run: Path, tmp_path: Path) -> None
 
 
 def test_a_thousand_classes_are_folded_and_bounded(finished_run: Path, tmp_path: Path) -> None:
-    said, few = (calibrated(n, classes=1000, spread=3) for n in (2000, 100))
+    said, few = (calibrated(n, classes=1000, spread=3) for n in (1000, 50))
     path = run_with(finished_run, tmp_path / "many", said, validation=few).path
     read = page(path)
     assert (path / "report.html").stat().st_size < 4e6
@@ -316,6 +327,7 @@ def test_norms_of_layers_are_drawn(copy: Path) -> None:
         {"epoch": n, "layers": {f"conv{k}": {"weights": 1 + k, "gradient": 0.1} for k in range(9)}}
         for n in range(3)
     ]
+    lines[1]["layers"]["conv0"] = {"weights": 2.0, "gradient": None}  # type: ignore[index]
     (copy / "norms.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     read = page(copy)
     assert "norm of weights by epoch" in read.text

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-
-import numpy as np
 
 from neocog import runtext
 from neocog.analysis.evaluation import PROTOCOLS, check_classes, scores_of
@@ -23,7 +22,8 @@ from neocog.reporting.gathering import Gathered, split_of
 from neocog.run import RunFolder
 
 T = TypeVar("T")
-Norms = dict[str, list[tuple[float, float, float]]]  # of a layer: epoch, weights, gradient
+# Of a layer: epoch, weights, gradient; None where there was none, or no number.
+Norms = dict[str, list[tuple[float, float | None, float | None]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +183,20 @@ def norms_in(path: Path) -> Norms:
         for line in path.read_text(encoding="utf-8").splitlines():
             told = json.loads(line)
             for name, norms in told["layers"].items():
-                values = float(norms["weights"]), float(norms["gradient"])
-                if np.isfinite(values).all():
-                    found.setdefault(str(name), []).append((float(told["epoch"]) + 1, *values))
+                weights, gradient = (_number(norms[each]) for each in ("weights", "gradient"))
+                row = float(told["epoch"]) + 1, weights, gradient
+                found.setdefault(str(name), []).append(row)
     except Exception as error:
         raise NeocogError(f"{path}: damaged, or not written by neocog") from error
     return found
+
+
+def _number(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("a norm that is no number")
+    return float(value)
 
 
 # -- other protocols

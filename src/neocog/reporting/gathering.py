@@ -208,7 +208,7 @@ def with_pictures(looked: Looked, subject: Subject, sample: int | None) -> Looke
     facts: dict[str, Any] = {"pictures": True, "units": _units(subject, part, sample)}
     files = dict(looked.files)
     said = subject.folder.predictions(part.name)
-    if said is not None and subject.fits(part, said):
+    if said is not None and np.isfinite(said.logits).all() and subject.fits(part, said):
         choice = Choice(said)
         names, copies = _copies(subject, part, choice)
         facts |= {"names": names, "explained": []}

@@ -120,10 +120,7 @@ def _norms(run: Facts, which: int, at: Place) -> str:
     layers = list(run.norms)
     if len(layers) > LAYERS:
         layers = [layers[round(n * (len(layers) - 1) / (LAYERS - 1))] for n in range(LAYERS)]
-    lines = [
-        Line(layer, tuple((row[0], row[which]) for row in run.norms[layer]), colour)
-        for colour, layer in enumerate(layers)
-    ]
+    lines = [Line(layer, _values(run, layer, which), colour) for colour, layer in enumerate(layers)]
     word = ("", "norms_weights", "norms_gradient")[which]
     drawn = svg(
         lines,
@@ -139,6 +136,11 @@ def _norms(run: Facts, which: int, at: Place) -> str:
         f"<figure><figcaption>{text(at.say(word))}{more}</figcaption>{drawn}"
         f"{_legend(lines)}</figure>"
     )
+
+
+def _values(run: Facts, layer: str, which: int) -> tuple[tuple[float, float], ...]:
+    told = ((row[0], row[which]) for row in run.norms[layer])
+    return tuple((epoch, norm) for epoch, norm in told if norm is not None)
 
 
 def _numbers(run: Facts, at: Place) -> str:
