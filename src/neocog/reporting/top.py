@@ -78,9 +78,8 @@ def _state(run: Facts, at: Place) -> Iterator[str]:
         elif run.gathered.why:
             said += [paragraph(relative(run.gathered.why, run.folder), kind="weak")]
     if run.troubles:
-        said += [at.p("damaged")]
         said += [paragraph(why, kind="weak") for why in run.troubles.values()]
-        said += [command(f"neocog verify {_called(run)}")]
+        said += [at.p("damaged"), command(f"neocog verify {_called(run)}")]
     if said:
         yield f"<div class=note role=note>{''.join(said)}</div>"
 
