@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from neocog.networks import NETWORKS, create, vgg
     from neocog.protocols import evaluate
     from neocog.recipe import Recipe
+    from neocog.reporting.making import write_report
     from neocog.verifying import verify
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ __all__ = [
     "train",
     "verify",
     "vgg",
+    "write_report",
 ]
 
 _HOMES = {
@@ -62,6 +64,7 @@ _HOMES = {
     "resume": ("neocog.api", "resume"),
     "train": ("neocog.api", "train"),
     "verify": ("neocog.verifying", "verify"),
+    "write_report": ("neocog.reporting.making", "write_report"),
     "DataError": ("neocog.errors", "DataError"),
     "NeocogError": ("neocog.errors", "NeocogError"),
     "UsageError": ("neocog.errors", "UsageError"),

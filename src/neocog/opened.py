@@ -200,6 +200,25 @@ class Run:
             tell=tell,
         )
 
+    def report(
+        self,
+        *,
+        out: str | Path | None = None,
+        lang: str = "en",
+        data: Dataset | None = None,
+        sample: int | None = None,
+        from_dir: str | Path | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Path:
+        """Write the run as one HTML page, report.html in its folder; gives its path.
+
+        `neocog.write_report` does it of several runs, and says what the options are.
+        """
+        from neocog.reporting import gathering, making
+
+        way = gathering.Gathering(from_dir, sample, self._network, data, tell or making.nobody)
+        return making.report([self.folder], out=out, lang=lang, how=way).path
+
 
 def open_run(path: str | Path, *, network: nn.Module | None = None) -> Run:
     """A run that exists; `neocog.open` in Python. A network that is not neocog's is given again."""

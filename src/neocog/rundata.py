@@ -13,6 +13,10 @@ from neocog.errors import DataError, UsageError
 from neocog.run import RunFolder
 
 
+class OtherDataError(DataError):
+    """The data that were found are not those of the run."""
+
+
 def dataset_of(
     folder: RunFolder,
     *,
@@ -24,7 +28,7 @@ def dataset_of(
 ) -> Dataset:
     """The data that a run began on, from where they are now; one that is given is checked.
 
-    Raises `DataError` where they are others.
+    Raises `OtherDataError` where they are others, `DataError` where they cannot be had.
     """
     facts = folder.data
     if dataset is None and facts.get("layout"):
@@ -71,9 +75,11 @@ def data_facts(dataset: Dataset) -> dict[str, Any]:
 def check_same_data(folder: RunFolder, dataset: Dataset) -> None:
     facts, now = folder.data, data_facts(dataset)
     if folder.spec.classes != tuple(dataset.classes):
-        raise DataError(f"{folder.path / 'input.json'}: it names other classes than the data have")
+        raise OtherDataError(
+            f"{folder.path / 'input.json'}: it names other classes than the data have"
+        )
     if (facts["fingerprint"], facts["pictures"]) != (now["fingerprint"], now["pictures"]):
-        raise DataError(
+        raise OtherDataError(
             f"{folder.path}: the run began on other data: {facts['name']} with "
             f"{facts['pictures']}, and this is {now['name']} with {now['pictures']}. If it was a "
             "Dataset of your own, give it again: neocog.resume(run, data=...)"

@@ -176,9 +176,9 @@ def together(
     met: Path | None = None,
     before: Callable[[], object] | None = None,
 ) -> tuple[list[int], float]:
-    """`neocog` in so many processes, one of which is sent a signal after so many seconds, if there is
-    a file `met` by then, or does something `before`: their exit codes, and the seconds from the end of the first to that of the
-    last. What each says lies at `said`-RANK.
+    """`neocog` in so many processes, of which one is sent a signal after so many seconds, if there
+    is a file `met`, or does something `before`: their exit codes, and the seconds from the end of
+    the first to that of the last. What each says lies at `said`-RANK.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.watching import chromium
-from tests.watching.chromium import Browser
+from tests import chromium
+from tests.chromium import Browser
 from tests.watching.runs import history, run, says
 from tests.watching.test_server import serving
 

@@ -132,7 +132,7 @@ def _split_of(folders: Sequence[RunFolder], made: Sequence[dict[str, Any]]) -> s
 
 def _check_same_pictures(first: RunFolder, other: RunFolder, split: str) -> None:
     mine, others = first.data, other.data
-    if _same_pictures([first, other], split):
+    if same_pictures([first, other], split):
         return
     old = [folder for folder in (first, other) if "test_fingerprint" not in folder.data]
     if split == "test" and old:
@@ -149,7 +149,7 @@ def _check_same_pictures(first: RunFolder, other: RunFolder, split: str) -> None
     )
 
 
-def _same_pictures(folders: Sequence[RunFolder], split: str) -> bool:
+def same_pictures(folders: Sequence[RunFolder], split: str) -> bool:
     """By the fingerprint of the test split; of the whole data where that is not known."""
     wholes = {folder.data["fingerprint"] for folder in folders}
     tests = {folder.data.get("test_fingerprint", "") for folder in folders}
@@ -159,7 +159,7 @@ def _same_pictures(folders: Sequence[RunFolder], split: str) -> bool:
 def _told(folders: Sequence[RunFolder], split: str) -> bool | None:
     """None where an earlier neocog recorded too little to tell."""
     old = split == "test" and any("test_fingerprint" not in folder.data for folder in folders)
-    return _same_pictures(folders, split) or (None if old else False)
+    return same_pictures(folders, split) or (None if old else False)
 
 
 def _named(data: dict[str, Any], split: str) -> str:

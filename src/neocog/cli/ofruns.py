@@ -121,3 +121,23 @@ def look(commands: Commands) -> None:
         "--out", metavar="FILE", help="a .png or .svg (default: look-NAME.png in the run folder)"
     )
     from_dir(made)
+
+
+def report(commands: Commands) -> None:
+    made = command(
+        commands,
+        "report",
+        "report:make_report",
+        about="write one page of runs: how good they are, and where they fail",
+    )
+    made.add_argument("runs", metavar="RUN", nargs="+", help="a run folder")
+    made.add_argument(
+        "--out",
+        metavar="FILE",
+        help="an .html (default: report.html in the run folder; of several runs, here)",
+    )
+    made.add_argument("--lang", default="en", metavar="en|zh", help="of the page (en)")
+    made.add_argument(
+        "--sample", type=int, metavar="N", help="pictures that units are watched over (500)"
+    )
+    from_dir(made)

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     ofruns.verify(commands)
     ofruns.predict(commands)
     ofruns.look(commands)
+    ofruns.report(commands)
     _bench(commands)
     return top
 

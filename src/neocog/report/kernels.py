@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from neocog.report.panels import bare
 
 MOST = 256  # filters
+ON_PAGE = 96  # filters, as AlexNet has them
 SIDES = 16  # filters, and inputs of each, where inputs are no colours
 CLIP = 99.5  # percent of the weights lie within the scale: one outlier would grey out the rest
 
@@ -39,6 +40,25 @@ def figure(weights: np.ndarray, *, title: str) -> Figure:
         axes.set(xlabel="input map", ylabel="filter")
     axes.set_title(title, fontsize=10)
     return drawn
+
+
+def sheet(weights: np.ndarray) -> tuple[np.ndarray, int]:
+    """The same for a page: pixels uint8 (H, W, 4), each weight a pixel, what is between the filters
+    transparent; and how many filters they are.
+    """
+    count, inputs, height, width = weights.shape
+    scale = float(np.percentile(np.abs(weights), CLIP)) or 1.0
+    level = np.clip(weights / (2 * scale) + 0.5, 0, 1)
+    if inputs in (1, 3):
+        tiles, columns = level[:ON_PAGE].transpose(0, 2, 3, 1), _columns(min(count, ON_PAGE))
+    else:
+        few = level[:SIDES, :SIDES]
+        tiles, columns = few.reshape(-1, height, width, 1), few.shape[1]
+    colours = np.broadcast_to(tiles, (*tiles.shape[:3], 3))
+    solid = 1 - tiled(np.zeros((*tiles.shape[:3], 1)), columns)
+    made = np.concatenate([tiled(colours, columns), solid], 2)
+    shown = min(count, ON_PAGE if inputs in (1, 3) else SIDES)
+    return (255 * made).round().astype(np.uint8), shown
 
 
 def tiled(tiles: np.ndarray, columns: int) -> np.ndarray:

@@ -96,11 +96,12 @@ def svg(
     return "\n".join(filter(None, parts))
 
 
-def swatch(colour: int) -> str:
-    """A piece of a line with its mark, to stand beside its name."""
+def swatch(colour: int, *, hollow: bool = False) -> str:
+    """A piece of a line with its mark, to stand beside its name; `hollow` as dashed lines are."""
+    dashes = ' stroke-dasharray="5 4"' if hollow else ""
     return (
         f'<svg class="c{colour % len(COLOURS)}" width="30" height="12" aria-hidden=true>'
-        f'<path class=mark d="M1 6H29"/>{_mark(15, 6, colour, hollow=False)}</svg>'
+        f'<path class=mark d="M1 6H29"{dashes}/>{_mark(15, 6, colour, hollow=hollow)}</svg>'
     )
 
 

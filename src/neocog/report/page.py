@@ -65,14 +65,19 @@ svg .mark { fill: currentColor; stroke: currentColor; stroke-width: 1.5; }
 svg .hollow { fill: var(--paper); }
 @media print { .figures { display: block; } figure, tr { break-inside: avoid; } }
 """
+    + f"@media print {{ :root {{ color-scheme: light; {_ground(0)} }} }}\n"
 )
 
 
-def page(*, title: str, lang: str, body: str, style: str = "", script: str = "") -> str:
-    """A whole page in HTML around `body`; `style` comes after STYLE, `script` is run at the end."""
+def page(
+    *, title: str, lang: str, body: str, style: str = "", script: str = "", mark: str = ""
+) -> str:
+    """A whole page in HTML around `body`; `style` comes after STYLE, `script` is run at the end.
+    `mark`, a comment, says whose page it is.
+    """
     sheet = STYLE + style
     parts = [
-        f"<!doctype html>\n<html lang={lang}><head><meta charset=utf-8>",
+        f"<!doctype html>\n{mark}<html lang={lang}><head><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width, initial-scale=1">',
         f'<meta http-equiv=Content-Security-Policy content="{policy(style, script)}">',
         f'<link rel=icon href="data:,"><title>{escape(title)}</title>',

@@ -240,7 +240,7 @@ class Subject:
         recorded when it was scored, else asked now, of as many pictures as there is time for.
         """
         recorded = None if part.name == "train" else self.folder.predictions(part.name)
-        if recorded is not None and self._fits(part, recorded):
+        if recorded is not None and self.fits(part, recorded):
             return recorded, np.arange(len(recorded.labels))
         chosen = self.places(part, self.enough(sample))
         if len(chosen) < len(part.split):
@@ -254,7 +254,7 @@ class Subject:
         labels = part.split.labels.cpu().numpy()[places]
         return Predictions(np.concatenate(logits), labels), part.there[places]
 
-    def _fits(self, part: Part, recorded: Predictions) -> bool:
+    def fits(self, part: Part, recorded: Predictions) -> bool:
         """Whether row n of what was recorded is the n-th picture of the split."""
         if len(recorded.labels) != self.folder.data["pictures"][part.name]:
             return False  # some could not be read then

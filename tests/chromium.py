@@ -89,8 +89,8 @@ class Browser:
             time.sleep(0.02)
 
     def press(self, key: str) -> None:
-        code = {"Tab": 9, " ": 32}[key]
-        text = {"text": " "} if key == " " else {}
+        code = {"Tab": 9, " ": 32, "Escape": 27, "Enter": 13}[key]
+        text = {" ": {"text": " "}, "Enter": {"text": "\r"}}.get(key, {})
         for kind in ("keyDown", "keyUp"):
             more = text if kind == "keyDown" else {}
             self.call(
