@@ -105,7 +105,7 @@ class Norms:
         gradients = {name: of["gradient"] for name, of in layers}
         norms = [norm for norm in (*weights.values(), *gradients.values()) if norm is not None]
         sound = type(values["epoch"]) is int and values["epoch"] >= 0
-        if not (sound and all(type(norm) is float and 0 <= norm < MOST for norm in norms)):
+        if not (sound and all(type(norm) in (int, float) and 0 <= norm < MOST for norm in norms)):
             raise ValueError("norms of an epoch with values that are none of theirs")
         return cls(values["epoch"], weights, gradients)
 

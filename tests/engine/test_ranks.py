@@ -139,6 +139,7 @@ def every_case(ranks: Ranks) -> dict[str, Any]:
     return {name: trained(ranks, {"exact": True, **case}) for name, case in CASES.items()}
 
 
+@pytest.mark.slow
 def test_three_processes_train_what_one_does() -> None:
     one = alone(every_case)
     many = together(3, every_case)

@@ -83,6 +83,7 @@ def test_there_is_no_normalisation_and_half_is_dropped(name: str) -> None:
     assert names == ["flatten", *hidden, f"fc{first + 2}"]
 
 
+@pytest.mark.slow
 def test_start_is_the_papers() -> None:
     """Section 3.1: weights of mean 0 and deviation 1e-2."""
     network = create("overfeat_fast", seed=0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.peers import equal_logits, equal_step, measured, share_random_weights
+from tests.peers import equal_logits, equal_step, measured, share_random_weights, slow_but
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -62,7 +62,10 @@ def test_every_variant_is_counted() -> None:
     assert [variant.name for variant in VARIANTS] == list(COUNTS)
 
 
-@pytest.mark.parametrize("name", COUNTS)
+QUICK = ("resnet110_original_cifar", "resnet164_preact_cifar")
+
+
+@pytest.mark.parametrize("name", slow_but(QUICK, COUNTS))
 def test_counts_and_maps_are_the_papers(name: str) -> None:
     assert measured(name) == (COUNTS[name], MAPS[110 if "110" in name else 164])
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from tests.peers import slow_but
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -165,7 +166,10 @@ def block_of(layer: nn.Module, *, size: tuple[int, int, int] = (8, 16, 16)) -> B
     return blocks(cost.table(nn.Sequential(layer), size))[-1]
 
 
-every = pytest.mark.parametrize("name", [*FAMILIES, *OTHERS])
+DEEP = "inception_v3 densenet121 resnet110_preact_cifar resnext29_8x64d_cifar shufflenet_g3".split()
+every = pytest.mark.parametrize(
+    "name", slow_but({*FAMILIES, *OTHERS} - {*DEEP}, [*FAMILIES, *OTHERS])
+)
 
 
 @every

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -113,7 +111,7 @@ def facts_of(folder: RunFolder, gathered: Gathered) -> Facts:
         recipe,
         read("environment.json", lambda: folder.environment),
         read("history.jsonl", lambda: folder.history),
-        read("norms.jsonl", lambda: norms_in(folder.path / "norms.jsonl")) or {},
+        read("norms.jsonl", lambda: norms_of(folder)) or {},
         said,
         scored,
         protocols(folder, read, classes),
@@ -174,29 +172,14 @@ def _scored(
         raise NeocogError(f"{split}.npz: {error}") from error
 
 
-def norms_in(path: Path) -> Norms:
-    """norms.jsonl: an epoch a line, of each layer the norm of its weights and of its gradient."""
+def norms_of(folder: RunFolder) -> Norms:
+    """norms.jsonl, layer by layer; epochs from 1."""
     found: Norms = {}
-    if not path.exists():
-        return found
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            told = json.loads(line)
-            for name, norms in told["layers"].items():
-                weights, gradient = (_number(norms[each]) for each in ("weights", "gradient"))
-                row = float(told["epoch"]) + 1, weights, gradient
-                found.setdefault(str(name), []).append(row)
-    except Exception as error:
-        raise NeocogError(f"{path}: damaged, or not written by neocog") from error
+    for each in folder.norms:
+        for layer, weights in each.weights.items():
+            row = each.epoch + 1.0, weights, each.gradients[layer]
+            found.setdefault(layer, []).append(row)
     return found
-
-
-def _number(value: object) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("a norm that is no number")
-    return float(value)
 
 
 # -- other protocols

@@ -301,6 +301,11 @@ SENTENCES = {
         "The runs were not scored by the same views, so part of a difference is theirs.",
         "各次评测的视图不同，差别部分来自于此。",
     ),
+    "pictures_unknown": (
+        "Whether the seeds were scored on the same pictures is not known: an earlier neocog did "
+        "not record it.",
+        "各种子是否在同一批图像上评测无从得知：早期版本的 neocog 没有记录。",
+    ),
     "other_pictures": (
         "Each seed also drew the pictures that were scored, so the spread is of both.",
         "各种子也抽取了不同的评测图像，因此差异来自两者。",

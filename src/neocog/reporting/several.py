@@ -158,8 +158,9 @@ def _seeds(runs: Sequence[Facts], at: Place) -> Iterator[str]:
             seeds=at.joined(map(str, group["seeds"])),
         )
         yield table(caption, columns, rows)
-        if group["same_pictures"] is False:
-            yield at.p("other_pictures", kind="weak")
+        if group["same_pictures"] is not True:
+            known = group["same_pictures"] is not None
+            yield at.p("other_pictures" if known else "pictures_unknown", kind="weak")
 
 
 def _spread(key: str, found: dict[str, Any], at: Place) -> list[str]:
