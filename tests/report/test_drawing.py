@@ -166,10 +166,8 @@ def block_of(layer: nn.Module, *, size: tuple[int, int, int] = (8, 16, 16)) -> B
     return blocks(cost.table(nn.Sequential(layer), size))[-1]
 
 
-DEEP = ["inception_v3", "densenet121", "resnet110_preact_cifar", "resnext29_8x64d_cifar", "shufflenet_g3"]
-every = pytest.mark.parametrize(
-    "name", slow_but({*FAMILIES, *OTHERS} - {*DEEP}, [*FAMILIES, *OTHERS])
-)
+DEEP = {"inception_v3", "densenet121", "resnet110_preact_cifar", "resnext29_8x64d_cifar"}
+every = pytest.mark.parametrize("name", slow_but({*FAMILIES, *OTHERS} - DEEP, [*FAMILIES, *OTHERS]))
 
 
 @every
