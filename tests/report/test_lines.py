@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neocog.report import lines as drawing
-from neocog.report.lines import Axis, Line, svg, swatch, thinned
+from neocog.report.lines import Axis, Line, in_steps, svg, swatch, thinned
 from neocog.report.page import COLOURS, DARK, LIGHT, STYLE, page, policy
 
 TWO = (
@@ -158,3 +158,18 @@ def test_a_page_runs_what_its_policy_names_and_nothing_else() -> None:
     assert policy("p {}", "let a = 1;") in text
     assert "script-src" not in page(title="a", lang="en", body="")
     assert policy("", "a") != policy("", "b")
+
+
+@pytest.mark.parametrize(
+    ("values", "steps"),
+    [
+        ([0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001], True),
+        ([0.1, 0.08, 0.06, 0.04, 0.02, 1e-5], False),
+        ([0.1], False),
+        ([], False),
+    ],
+)
+def test_a_rate_that_falls_in_steps_is_told_from_one_that_falls_evenly(
+    values: list[float], steps: bool
+) -> None:
+    assert in_steps([Line("lr", tuple(enumerate(map(float, values))))]) is steps

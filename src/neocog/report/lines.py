@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from neocog.report.page import COLOURS, printable
 
@@ -117,6 +118,14 @@ def thinned(points: Sequence[Point], count: int = SHOWN) -> list[Point]:
         stretch = points[start : start + size]
         kept |= {min(stretch, key=lambda p: p[1]), max(stretch, key=lambda p: p[1])}
     return sorted(kept)
+
+
+def in_steps(lines: Sequence[Line]) -> bool:
+    """Whether the values of each stay more often than they change, as a learning rate that falls in
+    steps does: by factors, which are alike on a logarithmic axis. One that falls evenly is not.
+    """
+    moves = [b[1] != a[1] for line in lines for a, b in pairwise(line.points)]
+    return bool(moves) and 2 * sum(moves) <= len(moves)
 
 
 def _axes(lines: Sequence[Line], *, percent: bool, log: bool) -> tuple[Axis, Axis]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from neocog.records import Epoch
-from neocog.report.lines import Line, svg, swatch
+from neocog.report.lines import Line, in_steps, svg, swatch
 from neocog.report.page import COLOURS
 from neocog.reporting.facts import Facts
 from neocog.reporting.pieces import (
@@ -71,7 +71,7 @@ def _figure(what: str, runs: Sequence[Facts], at: Place) -> str:
         x_label=at.say("epoch"),
         y_label="",  # it stands above the figure
         percent=percent,
-        log=what != "accuracy",
+        log=in_steps(lines) if what == "lr" else not percent,
         empty=at.say("empty"),
     )
     legend = "" if what == "lr" or several else _legend(lines)

@@ -26,7 +26,7 @@ from neocog.reporting.pieces import (
 WHOLE = 30  # classes whose table stands open
 WORST = 12  # classes that stand open of more
 DOTS = 144  # pixels of a class's interval
-METHODS = ("wilson", "bootstrap", "bootstrap within classes")
+PASSES = {"single": 1, "mirror": 2, "six-view": 6}  # of what a recipe names
 
 
 def scores(run: Facts, at: Place) -> Section | None:
@@ -128,7 +128,10 @@ def _protocols(run: Facts, at: Place) -> str:
         Column(at.say("passes"), number=True),
     ]
     own = run.scores[run.split]
-    made = [{**own, "protocol": own["protocol"], "passes": None, "stale": False}, *run.protocols]
+    made = [
+        {**own, "protocol": own["protocol"], "passes": PASSES.get(own["protocol"]), "stale": False},
+        *run.protocols,
+    ]
     rows = [
         [
             name(each["protocol"]) + (" *" if each["stale"] else ""),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from neocog.records import Epoch
-from neocog.report.lines import Line, svg, swatch
+from neocog.report.lines import Line, in_steps, svg, swatch
 from neocog.report.page import page, policy, printable
 from neocog.watching.seen import Look, Seen
 from neocog.watching.words import say, spell
@@ -223,7 +223,7 @@ def _figure(name: str, runs: Sequence[Seen], lang: str) -> str:
         x_label=say(lang, "epoch"),
         y_label=say(lang, FIGURES[name]),
         percent=percent,
-        log=not percent,
+        log=in_steps(lines) if name == "lr" else not percent,
         empty=say(lang, "empty"),
     )
 
