@@ -58,6 +58,7 @@ def _row(run: Facts, at: Place) -> list[str]:
         state = at.say("damaged_word" if run.finished else "unfinished_word")
         return [text(state), "–", "–", "–", *sizes, *taken, "–"]
     span = made["intervals"]["top1"]
+    split = "" if run.split == "test" else f" ({text(at.say('split_' + run.split))})"
     return [
         share(made["top1"]),
         f"{100 * span['low']:.2f} – {100 * span['high']:.2f}",
@@ -65,7 +66,7 @@ def _row(run: Facts, at: Place) -> list[str]:
         f"{made['loss']:.4f}",
         *sizes,
         *taken,
-        f"{count(made['n'])} ({text(at.say('split_' + run.split))})",
+        f"{count(made['n'])}{split}",
     ]
 
 
