@@ -65,7 +65,8 @@ def tuned(
     except Exception as error:  # whatever a user's network raises on being copied, or tried
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         plain = machine.plain(default, wanted)
-        return dataclasses.replace(plain, why=f"not measured: {reason}", compile=default.compile)
+        # compiled it would be trained by gradients that nobody has looked at
+        return dataclasses.replace(plain, why=f"not measured: {reason}", compile=False)
 
 
 class Trial:

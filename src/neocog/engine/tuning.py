@@ -155,14 +155,13 @@ class Search:
         return {"works": True, "to_compile": to_compile, "step": self.best[compiled]}
 
     def _is_sound(self, compiled: Hardware) -> bool:
-        if self.agrees(compiled):
-            return True
-        if self.tell:
-            self.tell(
-                "compiled by torch, this network has other gradients than it should: it is trained "
-                "uncompiled"
-            )
-        return False
+        try:
+            found = "" if self.agrees(compiled) else "has other gradients than it should"
+        except Exception as error:  # what torch compiles may also refuse to run
+            found = f"fails: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        if found and self.tell:
+            self.tell(f"compiled by torch, this network {found}; it is trained uncompiled")
+        return not found
 
     def _with_held(self, rival: Hardware) -> Hardware:
         begin = time.perf_counter()
