@@ -58,7 +58,7 @@ HOW = {
         name: How(lr=3e-4) for name in NETWORKS if name.startswith(("alexnet", "zfnet", "overfeat"))
     },
     "alexnet": How(lr=3e-4, steps=80),
-    "nin_book": How(steps=80),
+    **{name: How(steps=80) for name in ("nin", "nin_book")},
     **{f"vgg{n}{bn}": How(lr=1e-4) for n in (11, 13, 16) for bn in ("", "_bn")},
     "vgg19": How(lr=5e-5),
     "vgg19_bn": How(lr=1e-4),
