@@ -58,7 +58,7 @@ def test_everything_is_read_back(finished_run: Path) -> None:
     assert folder.spec.classes == tuple("0123456789")
     assert folder.network_name == "lenet_relu"
     assert [epoch.epoch for epoch in folder.history] == [0, 1, 2]
-    assert [norms.epoch for norms in folder.norms] == [0, 1, 2]
+    assert [norms.epoch for norms in api.open_run(finished_run).norms] == [0, 1, 2]
     assert min(norm or 0 for norm in folder.norms[-1].gradients.values()) > 0
     assert folder.finished
     said = json.loads((finished_run / "environment.json").read_text())

@@ -20,7 +20,7 @@ from neocog.data.pictures import read
 from neocog.errors import NeocogError, unknown
 from neocog.recipe import Recipe
 from neocog.recipes import described
-from neocog.records import Epoch, Predictions
+from neocog.records import Epoch, Norms, Predictions
 from neocog.report import confusion as confusion_figure
 from neocog.report import curves
 from neocog.report import reliability as reliability_figure
@@ -53,6 +53,11 @@ class Run:
     @property
     def history(self) -> list[Epoch]:
         return self.folder.history
+
+    @property
+    def norms(self) -> list[Norms]:
+        """How large weights and gradients of each layer were after each epoch."""
+        return self.folder.norms
 
     @property
     def scores(self) -> dict[str, Any]:
