@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import binomtest
 from tests.conftest import Silent
 from tests.folders import flat_folder, tree_digest
 
@@ -196,6 +197,14 @@ def test_of_several_runs_the_probabilities_are_averaged(
         assert [member.scores for member in said.members] == [each.scores for each in alone]
         assert said.facts["passes"] == sum(each.facts["passes"] for each in alone)
         assert said.networks == ("lenet_relu", "lenet_mxnet")
+
+
+def test_a_protocols_score_has_its_interval(run: Path) -> None:
+    said = neocog.evaluate(run, views="single")
+    hits, n = int((said.predictions.logits.argmax(1) == said.predictions.labels).sum()), 359
+    wanted = binomtest(hits, n).proportion_ci(method="wilson")
+    assert (said.interval.low, said.interval.high) == pytest.approx((wanted.low, wanted.high))
+    assert said.to_json()["intervals"]["top1"]["n"] == n
 
 
 def test_runs_of_other_seeds_share_their_test_pictures(run: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from neocog.analysis.intervals import Interval, wilson
 from neocog.analysis.scores import scores
 from neocog.engine.views import log_mean
 from neocog.errors import NeocogError, UsageError
@@ -36,6 +37,12 @@ class Evaluation:
         """top1, balanced, top5, loss and n, as `analysis.scores.scores` gives them."""
         return scores(self.predictions)
 
+    @property
+    def interval(self) -> Interval:
+        """Of top-1, 95 %."""
+        of = self.scores
+        return wilson(round(of["top1"] * of["n"]), of["n"])
+
     def to_json(self) -> dict[str, Any]:
         return {
             "runs": list(self.runs),
@@ -43,6 +50,7 @@ class Evaluation:
             "data": self.data,
             **{name: self.facts[name] for name in ("views", "scales", "passes", "averaged")},
             self.split: self.scores,
+            "intervals": {"top1": self.interval.to_json()},
             "seen": self.seen,
             "members": [member.to_json() for member in self.members],
         }

@@ -52,6 +52,7 @@ def lines(said: Evaluation) -> list[str]:
         f"{protocol.name}: {protocol.about}{source}",
         f"{_averaged(protocol, several=bool(said.members))}"
         f"{len(said.predictions.labels):,} {of}pictures of {printable(said.data)}",
+        f"intervals: of top-1, Wilson, n {len(said.predictions.labels):,}",
     ]
     if said.own and said.split == "validation":
         made.append("the weights were chosen by these pictures: there are none to test with")
@@ -60,7 +61,7 @@ def lines(said: Evaluation) -> list[str]:
     rows = [_row(member) for member in said.members or (said,)]
     if said.members:
         rows.append(["together", f"{len(said.members)} networks", *_numbers(said), ""])
-    head = ["run", "network", "passes", "shorter sides", "top-1", "top-5", "loss"]
+    head = ["run", "network", "passes", "shorter sides", "top-1", "95 % interval", "top-5", "loss"]
     head += ["as scored"] if said.own else []
     kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
     cells = [[row[place] for place in kept] for row in rows]
@@ -99,6 +100,7 @@ def _numbers(said: Evaluation) -> list[str]:
         f"{said.facts['passes']:,}",
         " ".join(str(side) for side in said.facts["scales"] or ()),
         f"{of['top1']:.2%}",
+        f"{100 * said.interval.low:.2f} to {said.interval.high:.2%}",
         "" if of["top5"] is None else f"{of['top5']:.2%}",
         f"{of['loss']:.4f}",
     ]

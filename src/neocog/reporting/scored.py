@@ -7,6 +7,7 @@ from typing import Any
 
 from neocog.analysis.answers import answers
 from neocog.analysis.calibration import Bin, reliability
+from neocog.analysis.intervals import wilson
 from neocog.report import diagram
 from neocog.report.diagram import Words
 from neocog.reporting.facts import Facts
@@ -121,6 +122,7 @@ def _protocols(run: Facts, at: Place) -> str:
     columns = [
         Column(at.say("protocol")),
         Column(at.say("top1"), number=True),
+        Column(at.say("ninety_five"), kind="span"),
         Column(at.say("top5"), number=True),
         Column(at.say("balanced"), number=True),
         Column(at.say("loss"), number=True),
@@ -136,6 +138,7 @@ def _protocols(run: Facts, at: Place) -> str:
         [
             name(each["protocol"]) + (" *" if each["stale"] else ""),
             share(each["top1"]),
+            _span("top1", wilson(round(each["top1"] * each["n"]), each["n"]).to_json()),
             share(each["top5"]),
             share(each["balanced"]),
             f"{each['loss']:.4f}",
