@@ -18,6 +18,7 @@ from neocog import api, checkpoints, training
 from neocog.analysis.scores import scores, summary
 from neocog.data.dataset import Split
 from neocog.data.loading import load
+from neocog.engine.saved import check_same_run
 from neocog.errors import NeocogError, UsageError
 from neocog.networks import create
 from neocog.recipe import Recipe
@@ -283,6 +284,14 @@ def test_resume_refuses_a_recipe_that_was_edited(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"batch_size": 128', '"batch_size": 64'))
     with pytest.raises(NeocogError, match="another recipe"):
         api.resume(stopped, watcher=Silent())
+
+
+def test_a_tensor_in_the_place_of_a_word_is_refused_unread(finished_run: Path) -> None:
+    folder = RunFolder.open(finished_run)
+    said = folder.spec.to_json() | {"bgr": torch.zeros(1).expand(10**10)}  # four bytes
+    state = {"recipe": folder.recipe.to_json(), "input": said}
+    with pytest.raises(ValueError, match="not what training saves"):
+        check_same_run(state, folder.recipe, folder.spec)
 
 
 def test_an_input_that_was_edited_is_refused(tmp_path: Path, run: Path) -> None:

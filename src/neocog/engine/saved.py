@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,10 @@ from neocog.records import Epoch, Norms
 
 def check_same_run(state: Mapping[str, Any], recipe: Recipe, spec: InputSpec) -> None:
     """`ValueError` where a state is of a run whose files say another thing now."""
+    try:  # a tensor of any size may stand where a number should, and would be compared
+        json.dumps([state["recipe"], state.get("input")])
+    except TypeError as error:
+        raise ValueError("its recipe or input is not what training saves") from error
     saved = Recipe.from_json(state["recipe"])
     if saved != recipe and lengthened(saved, recipe.epochs) != recipe:
         raise ValueError("it was saved with another recipe than recipe.json has now")
