@@ -259,12 +259,12 @@ def test_pictures_that_were_trained_on_are_counted_and_told(run: Path) -> None:
     assert said.seen == {"train": 3, "validation": 1}
     assert any("TRAINED ON 3 of these 6 pictures" in line for line in told)
     assert said.to_json()["seen"] == {"train": 3, "validation": 1}
-    assert any("3 of them were trained on, 1 chose the weights" in line for line in lines(said))
+    assert any("3 of them were trained on, 1 validated with" in line for line in lines(said))
     assert not list(run.glob("test.*.npz"))  # they are not its test pictures: nothing is kept
     clean = dataclasses.replace(digits, test=taken(digits.test, 0, 1), name="mine")
     said = neocog.evaluate(run, data=clean, tell=quiet)
     assert said.seen == {"train": 0, "validation": 0}
-    assert "none of them was trained on, or chose the weights" in lines(said)
+    assert "none of them was trained on, or validated with" in lines(said)
     assert "whether any of them was trained on is not known" in lines(
         dataclasses.replace(said, seen=None)
     )
@@ -361,8 +361,16 @@ def test_a_run_without_test_pictures_is_asked_of_those_that_chose_its_weights(
         watcher=Silent(),
     )  # fmt: skip
     assert main(["eval", str(run.path), "--views", "ten-crop"]) == 0
-    assert "there are none to test with" in capsys.readouterr().out
+    assert "there is no test split: the weights were chosen by these" in capsys.readouterr().out
     assert (run.path / "validation.ten-crop.npz").exists()
+    about = json.loads((run.path / "recipe.json").read_text())
+    about["recipe"]["select"] = "last"
+    (run.path / "recipe.json").write_text(json.dumps(about))
+    for command in (["eval", str(run.path), "--views", "ten-crop"], ["eval", str(run.path)]):
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        assert "there is no test split" in said
+        assert "chosen" not in said
 
 
 # -- the command line

@@ -294,6 +294,23 @@ def test_a_tensor_in_the_place_of_a_word_is_refused_unread(finished_run: Path) -
         check_same_run(state, folder.recipe, folder.spec)
 
 
+@pytest.mark.parametrize(
+    ("name", "read", "spaces"),
+    [("recipe.json", "recipe", 7 * 10**7), ("history.jsonl", "history", 5 * 10**6),
+     ("norms.jsonl", "norms", 5 * 10**6)],
+)  # fmt: skip
+def test_text_files_that_are_far_too_large_are_refused(
+    finished_run: Path, tmp_path: Path, name: str, read: str, spaces: int
+) -> None:
+    """Spaces are sound JSON, and would be read for as long as there are any."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished_run, copy)
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(b" " * spaces + content)
+    with pytest.raises(NeocogError, match=rf"{name}.*more than"):
+        getattr(RunFolder.open(copy), read)
+
+
 def test_an_input_that_was_edited_is_refused(tmp_path: Path, run: Path) -> None:
     """Pictures would be normalised in another way, and nothing would look wrong."""
     stopped = interrupted(tmp_path, 3, find("quick").changed({"epochs": 2}))

@@ -224,15 +224,22 @@ def test_a_network_without_a_map_says_so(run: neocog.Run) -> None:
 def test_colour_pictures_and_names_in_other_scripts(
     tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    photos = flat_folder(tmp_path / "photos", 8)
+    photos = flat_folder(tmp_path / "照片 $x^{", 8)
     (photos / "blue").rename(photos / "蓝色")
-    (photos / "green").rename(photos / "a $ and $ a")
+    (photos / "green").rename(photos / "a $ and $ a\x1b[31m\n")
     run = quick(str(photos), tmp_path / "run", "lenet_cifar")
     shown = tmp_path / "图.png"
     picture((40, 60, 220), 1).convert("CMYK").convert("L").save(shown)
     assert run.look("sees", shown, number=2).content("svg")
-    assert run.look("mistakes", split="train", number=3).content("png")
-    assert run.look("embedding", split="train").content("png")
+    mistakes = run.look("mistakes", split="train", number=30)
+    assert mistakes.content("png")
+    assert any("\x1b" in each["label"] for each in mistakes.numbers["highest_loss"])
+    assert all(cell.isprintable() for row in mistakes.table for cell in row)
+    assert all(line.isprintable() for line in mistakes.words.split("\n"))
+    for what in ("embedding", "units", "weights", "filters", "exciting", "cam"):
+        assert run.look(
+            what, **({} if what in ("weights", "filters") else {"split": "train"})
+        ).content("svg")
     assert not [each for each in recwarn if "Glyph" in str(each.message)]
     shape = run.look("filters").numbers["shape"]
     assert shape == [6, 3, 5, 5]

@@ -66,7 +66,7 @@ def labels_of(folder: RunFolder, classes: Sequence[str], data: str) -> Tensor:
 def seen(
     folder: RunFolder, split: Pictures, *, tell: Tell, progress: Progress
 ) -> dict[str, int] | None:
-    """How many of them the run was trained on, and how many chose its weights; told if any."""
+    """How many of them the run was trained on, and how many validated with; told if any."""
     counts: dict[str, int | None]
     try:
         own = dataset_of(folder, cache_size=0, tell=None, progress=progress)
@@ -77,7 +77,7 @@ def seen(
     if len(found) < len(counts):
         tell("whether the run was trained on any of these pictures could not be looked at")
         return None
-    for name, what in (("train", "TRAINED ON"), ("validation", "chosen by")):
+    for name, what in (("train", "TRAINED ON"), ("validation", "validated with")):
         if found[name]:
             tell(
                 f"{folder.path}: it was {what} {found[name]:,} of these {len(split):,} pictures: "

@@ -8,18 +8,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from neocog.records import Epoch, Norms
 
+LARGEST = 1 << 26  # signs of a JSON file: the names of a hundred thousand classes are a few 10^6
+LONGEST = 1 << 22  # signs of a line: an epoch of a thousand layers has about 10^5
 COLUMNS = [field.name for field in fields(Epoch)]
 
 
 def json_in(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise ValueError(f"more than {LARGEST:,} signs, which is none of ours")
+    value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     # what can be read can be written: half a sign, as "\\ud800", cannot
@@ -57,13 +63,20 @@ def data_in(path: Path) -> dict[str, Any]:
 
 
 def history_in(path: Path) -> list[Epoch]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Epoch.from_json(json.loads(line)) for line in lines]
+    return [Epoch.from_json(json.loads(line)) for line in _lines(path)]
 
 
 def norms_in(path: Path) -> list[Norms]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Norms.from_json(json.loads(line)) for line in lines]
+    return [Norms.from_json(json.loads(line)) for line in _lines(path)]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """One after the other, so that the first that is none of ours ends it."""
+    with path.open(encoding="utf-8") as file:
+        while line := file.readline(LONGEST + 1):
+            if len(line) > LONGEST:
+                raise ValueError(f"a line of more than {LONGEST:,} signs, which is none of ours")
+            yield line
 
 
 def made_in(path: Path) -> dict[str, Any]:

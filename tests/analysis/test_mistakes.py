@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
 from neocog.analysis import embedding, mistakes, pairs
+from neocog.analysis.scores import scores
 from neocog.records import Predictions
 
 
@@ -48,6 +49,15 @@ def test_the_surest_of_the_wrong_come_first_and_the_right_do_not_come() -> None:
     assert [each.place for each in found] == [1, 3, 2]
     assert [(each.label, each.answer) for each in found] == [(0, 1), (1, 2), (0, 1)]
     assert mistakes.wrong(said) == 3
+
+
+def test_what_is_equal_is_a_mistake_as_it_is_for_scores() -> None:
+    said = Predictions(np.zeros((4, 3), np.float32), np.array([0, 1, 2, 0]))
+    assert mistakes.wrong(said) == 4 == round(4 * (1 - scores(said)["top1"]))
+    assert [(each.label, each.answer) for each in mistakes.surest(said, count=9)] == [
+        (0, 1), (1, 0), (2, 0), (0, 1)
+    ]  # fmt: skip
+    assert all(each.label != each.answer for each in mistakes.by_loss(said, count=9))
 
 
 def test_planted_wrong_labels_are_found() -> None:

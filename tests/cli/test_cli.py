@@ -284,3 +284,12 @@ def test_help_is_instant_and_lists_the_commands() -> None:
     print(f"neocog --help took {time.perf_counter() - start:.3f} s")
     assert all(name in out for name in ("nets", "data", "train", "resume", "eval", "predict"))
     assert "130 interrupted" in out
+
+
+def test_no_name_steers_the_terminal(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(finished_run), "red\x1b[31m\u202e.png"]) == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert r"red\x1b[31m\u202e.png: there is no such file" in said

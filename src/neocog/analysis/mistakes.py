@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neocog.analysis.answers import answers
 from neocog.records import Predictions
 
 
@@ -28,21 +29,21 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 def by_loss(said: Predictions, *, count: int) -> list[Disagreement]:
     """The pictures of highest loss, worst first, whether the answer is wrong or only unsure."""
-    order = np.argsort(-_losses(said), kind="stable")[:count]
-    return _told(said, order, said.logits.argmax(1))
+    of = answers(said)
+    return _told(said, np.argsort(-of.losses, kind="stable")[:count], of.given)
 
 
 def surest(said: Predictions, *, count: int) -> list[Disagreement]:
     """The wrong answers that were given with the highest probability, surest first."""
-    answers = said.logits.argmax(1)
-    wrong = np.flatnonzero(answers != said.labels)
-    chances = probabilities(said.logits)[wrong, answers[wrong]]
-    return _told(said, wrong[np.argsort(-chances, kind="stable")][:count], answers)
+    of = answers(said)
+    wrong = np.flatnonzero(~of.right)
+    order = np.argsort(-of.confidence[wrong], kind="stable")
+    return _told(said, wrong[order][:count], of.given)
 
 
 def wrong(said: Predictions) -> int:
     """How many answers are not the label."""
-    return int((said.logits.argmax(1) != said.labels).sum())
+    return int((~answers(said).right).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +93,16 @@ def _log_chances(logits: np.ndarray) -> np.ndarray:
     return np.asarray(levelled - np.log(np.exp(levelled).sum(1, keepdims=True)))
 
 
-def _losses(said: Predictions) -> np.ndarray:
-    return np.asarray(-_log_chances(said.logits)[np.arange(len(said.labels)), said.labels])
-
-
-def _told(said: Predictions, places: np.ndarray, answers: np.ndarray) -> list[Disagreement]:
+def _told(said: Predictions, places: np.ndarray, given: np.ndarray) -> list[Disagreement]:
     few = Predictions(said.logits[places], said.labels[places])
-    chances, losses = probabilities(few.logits), _losses(few)
+    logs = _log_chances(few.logits)
+    chances, losses = np.exp(logs), -logs[np.arange(len(places)), few.labels]
     return [
         Disagreement(
             place=int(place),
             label=int(few.labels[row]),
-            answer=int(answers[place]),
-            chance=float(chances[row, answers[place]]),
+            answer=int(given[place]),
+            chance=float(chances[row, given[place]]),
             label_chance=float(chances[row, few.labels[row]]),
             loss=float(losses[row]),
         )

@@ -15,6 +15,7 @@ from neocog.data.manifest import manifest, split_list, write_new
 from neocog.errors import UsageError
 from neocog.looking import statistics_of
 from neocog.recipe import Recipe
+from neocog.report.page import printable
 
 SHOWN = 40  # classes
 
@@ -27,7 +28,8 @@ def stats(options: argparse.Namespace) -> None:
         emit(facts)
         return
     rows = [
-        [name, *(f"{n:,}" for n in counts.values())] for name, counts in facts["classes"].items()
+        [printable(name), *(f"{n:,}" for n in counts.values())]
+        for name, counts in facts["classes"].items()
     ]
     more = len(rows) - SHOWN
     rows = rows[:SHOWN] + ([[f"... and {more:,} more", "", "", ""]] if more > 0 else [])

@@ -68,13 +68,15 @@ def _imported(call: str) -> Callable[[argparse.Namespace], None]:
 
 
 def _failed(error: Exception, code: int) -> int:
-    among = devices.process()
+    from neocog.cli.output import plain
+
+    among, said = devices.process(), plain(str(error))
     if among is None:
-        print(f"neocog: {error}", file=sys.stderr)
+        print(f"neocog: {said}", file=sys.stderr)
     elif among[0] == 0 or not getattr(error, "of_all", False):
         if among[0] and code == WRONG_USAGE:
             time.sleep(SAID)  # if the first says the same, this one is ended meanwhile
-        print(f"neocog: process {among[0] + 1} of {among[1]}: {error}", file=sys.stderr, flush=True)
+        print(f"neocog: process {among[0] + 1} of {among[1]}: {said}", file=sys.stderr, flush=True)
     if getattr(error, "abandoned", False):
         time.sleep(SAID)  # whoever ended first ends first: its exit code is the run's
     return code

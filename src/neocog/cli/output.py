@@ -29,7 +29,14 @@ def program() -> str:
 
 def tell(line: str) -> None:
     """A message for people, on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    print(plain(line), file=sys.stderr, flush=True)
+
+
+def plain(words: str) -> str:
+    """Lines for a terminal: what would steer it, as a sign in the name of a file may, is spelt."""
+    return "\n".join(
+        "".join(s if s.isprintable() else repr(s)[1:-1] for s in line) for line in words.split("\n")
+    )
 
 
 def emit(value: object) -> None:
@@ -58,8 +65,8 @@ def score_head(scores: dict[str, Any]) -> str:
     )
 
 
-def score_lines(scores: dict[str, Any]) -> list[str]:
-    """The scores of a run, a split a line."""
+def score_lines(scores: dict[str, Any], *, chosen: bool) -> list[str]:
+    """The scores of a run, a split a line; `chosen`: whether validation chose the weights."""
     lines = [score_head(scores)]
     views = "" if scores["views"] == "one" else f"   views {scores['views']}"
     for split in ("test", "validation"):
@@ -73,7 +80,8 @@ def score_lines(scores: dict[str, Any]) -> list[str]:
                 f"   {said['n']:,} pictures{views}"
             )
     if scores["test"] is None:
-        lines.append("test        none: the weights were chosen by these validation pictures")
+        why = ": the weights were chosen by these validation pictures"
+        lines.append(f"test        none{why if chosen else ''}")
     return lines
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from neocog import api
-from neocog.cli.output import emit
+from neocog.cli.output import emit, plain
+from neocog.report.page import printable
 
 SHOWN = 3  # classes a picture, for people
 
@@ -16,6 +17,6 @@ def predict(options: argparse.Namespace) -> None:
         emit(answers)
         return
     for answer in answers:
-        print(answer["file"])
+        print(plain(answer["file"]))
         for rank in answer["ranked"][:SHOWN]:
-            print(f"  {rank['probability']:7.2%}  {rank['class']}")
+            print(f"  {rank['probability']:7.2%}  {printable(rank['class'])}")

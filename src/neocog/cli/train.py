@@ -90,7 +90,7 @@ def _report(run: api.Run, *, as_json: bool) -> None:
     if as_json:
         emit(scores)
         return
-    for line in score_lines(scores):
+    for line in score_lines(scores, chosen=run.recipe.select == "best"):
         print(line)
     print(f"run         {run.path}")
     print(f"curves      {run.path / 'curves.png'}")

@@ -55,7 +55,9 @@ def lines(said: Evaluation) -> list[str]:
         f"intervals: of top-1, Wilson, n {len(said.predictions.labels):,}",
     ]
     if said.own and said.split == "validation":
-        made.append("the weights were chosen by these pictures: there are none to test with")
+        chosen = any(RunFolder.open(run).recipe.select == "best" for run in said.runs)
+        flattered = ": the weights were chosen by these pictures, which flatters them"
+        made.append(f"there is no test split{flattered if chosen else ''}")
     if not said.own:
         made.append(_learnt(said.seen))
     rows = [_row(member) for member in said.members or (said,)]
@@ -79,9 +81,9 @@ def _learnt(seen: dict[str, int] | None) -> str:
     if seen is None:
         return "whether any of them was trained on is not known"
     if not any(seen.values()):
-        return "none of them was trained on, or chose the weights"
+        return "none of them was trained on, or validated with"
     return (
-        f"{seen['train']:,} of them were trained on, {seen['validation']:,} chose the weights: "
+        f"{seen['train']:,} of them were trained on, {seen['validation']:,} validated with: "
         "this is no measure of what it would say of new ones"
     )
 

@@ -11,6 +11,7 @@ nothing has to be read to know how many pictures there are, and of what.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -59,8 +60,8 @@ def lines(classes: Sequence[str], shards: Sequence[Shard]) -> Iterator[str]:
 
 def parsed(content: bytes, where: str) -> tuple[tuple[str, ...], list[Shard]]:
     """The classes and shards of an index. Raises `DataError` for whatever is none."""
-    rows = content.splitlines()
-    head = _value(rows[0] if rows else b"", where, 1)
+    rows = io.BytesIO(content)  # one after the other, so that the first that is none ends it
+    head = _value(rows.readline(), where, 1)
     if head.get("neocog") != "shards":
         raise DataError(f"{where}: this is no index of shards as `neocog data pack` writes it")
     if head.get("version") != VERSION:
@@ -73,7 +74,7 @@ def parsed(content: bytes, where: str) -> tuple[tuple[str, ...], list[Shard]]:
         raise _bad(where, 1, "classes are no list of different names")
     shards = [
         _shard(_value(row, where, number), len(classes), where, number)
-        for number, row in enumerate(rows[1:], 2)
+        for number, row in enumerate(rows, 2)
         if row.strip()
     ]
     if len({shard.name for shard in shards}) != len(shards):

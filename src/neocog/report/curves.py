@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from neocog.records import Epoch
+from neocog.report import fonts
 
 TRAIN, VALIDATION = "#0072b2", "#d55e00"  # Okabe and Ito: told apart by colour-blind eyes too
 
@@ -46,8 +47,7 @@ def figure(history: Sequence[Epoch], *, title: str = "") -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         if history:
             axes.legend(frameon=False)
-    if title:
-        drawn.suptitle(title, fontsize=11)
+    fonts.set_title(drawn, title)
     return drawn
 
 

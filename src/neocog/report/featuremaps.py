@@ -38,7 +38,7 @@ def figure(image: Tensor, rows: Sequence[Row], *, title: str) -> Figure:
     grid[0].set_anchor("W")
     _left(grid[0], "the picture")
     _rows(grid[1:], rows, columns)
-    drawn.suptitle(title, fontsize=10, fontfamily=fonts.families())
+    fonts.set_title(drawn, title, size=10)
     return drawn
 
 
@@ -66,7 +66,7 @@ def seen(
     _bars(first[-1], answers[:ANSWERS])
     if rows:
         _rows(below.subplots(len(rows), 1, squeeze=False)[:, 0], rows, columns)
-    drawn.suptitle(title, fontsize=11, fontfamily=fonts.families())
+    fonts.set_title(drawn, title)
     return drawn
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -43,21 +44,27 @@ def shown(names: Sequence[str], *, longest: int = LONGEST) -> list[str]:
     ]
 
 
-def set_title(drawn: Figure, title: str) -> None:
-    """A title over the whole figure, in as many lines as its width asks for; a sign that no font
-    here has is replaced.
+def set_title(drawn: Figure, title: str, *, size: float = 11) -> None:
+    """A title over the whole figure, each of its lines in as many as the width asks for; a sign
+    that no font here has is replaced.
     """
-    plain = printable(" ".join(title.split()))
+    room = int(COLUMNS * drawn.get_figwidth() * 11 / size)
+    lines = [_filled(line, room) for line in title.splitlines() if line.strip()]
+    if lines:
+        text = _no_formula("\n".join(lines))
+        drawn.suptitle(text, fontsize=size, fontfamily=families())
+
+
+def _filled(line: str, room: int) -> str:
+    plain = printable(" ".join(line.split()))
     known = _known_of(plain)
-    line = "".join(s if ord(s) in known else "\N{REPLACEMENT CHARACTER}" for s in plain)
-    if line:
-        room = int(COLUMNS * drawn.get_figwidth() * len(line) / max(columns(line), 1))
-        text = _no_formula(textwrap.fill(line, room))
-        drawn.suptitle(text, fontsize=11, fontfamily=families())
+    drawn = "".join(s if ord(s) in known else "\N{REPLACEMENT CHARACTER}" for s in plain)
+    return textwrap.fill(drawn, max(1, int(room * len(drawn) / max(columns(drawn), 1))))
 
 
 def _no_formula(text: str) -> str:
-    return text.replace("$", r"\$")  # between two of them matplotlib sets formulas
+    """Between two dollars matplotlib sets formulas."""
+    return re.sub(r"(?<!\\)\$", r"\$", text)
 
 
 def _drawable(name: str, known: frozenset[int]) -> bool:

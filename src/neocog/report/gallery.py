@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neocog.report import panels
+from neocog.report import fonts, panels
 
 COLUMNS = 6
 
@@ -43,7 +43,7 @@ def rows(blocks: Sequence[Block], *, title: str, side: float = 1.0) -> Figure:
     for line, block in zip(grid, blocks, strict=True):
         _fill(line, block.cards)
         line[0].set_ylabel(block.heading, rotation=0, ha="right", va="center", fontsize=8)
-    drawn.suptitle(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn
 
 
@@ -61,7 +61,7 @@ def figure(blocks: Sequence[Block], *, title: str, side: float = 1.5) -> Figure:
             panels.bare(axes)
         _fill(grid.flat, block.cards)
         part.suptitle(block.heading, fontsize=9, x=0.01, ha="left")
-    drawn.suptitle(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from neocog.report import panels
+from neocog.report import fonts, panels
 
 COLUMNS = 2  # pairs in a row, where there are more than two pictures
 
@@ -39,5 +39,5 @@ def figure(shown: Sequence[Heat], *, title: str) -> Figure:
         panels.caption(beside, each.name)
         panels.heat(over, each.image, each.values)
         panels.caption(over, each.said)
-    drawn.suptitle(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn

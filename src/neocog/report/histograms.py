@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neocog.analysis.weights import Weights
+from neocog.report import fonts
 from neocog.report.panels import GREY, RIGHT, WRONG, bare
 
 MOST = 24  # layers with a histogram of their own
@@ -26,7 +27,7 @@ def figure(layers: Sequence[Weights], *, title: str) -> Figure:
     for axes, layer in zip(grid.flat, chosen, strict=False):
         _histogram(axes, layer)
     _norms(below.subplots(), layers)
-    drawn.suptitle(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
+from neocog.report import fonts
 from neocog.report.panels import bare
 
 MOST = 256  # filters
@@ -38,7 +39,7 @@ def figure(weights: np.ndarray, *, title: str) -> Figure:
     axes.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     if inputs not in (1, 3):
         axes.set(xlabel="input map", ylabel="filter")
-    axes.set_title(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn
 
 
@@ -89,5 +90,5 @@ def _table(level: np.ndarray, title: str) -> Figure:
     axes = drawn.subplots()
     axes.imshow(level, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set(xlabel="input map", ylabel="filter")
-    axes.set_title(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn

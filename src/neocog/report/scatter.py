@@ -38,7 +38,7 @@ def figure(
         prop={"family": fonts.families(), "size": 8},
         markerscale=1.6,
     )
-    drawn.suptitle(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from neocog.analysis.units import Behaviour
+from neocog.report import fonts
 from neocog.report.panels import GREY, RIGHT, WRONG
 
 OFF = "#999999"
@@ -20,7 +21,7 @@ def figure(layers: Sequence[Behaviour], *, title: str) -> Figure:
     shares, values = drawn.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     _shares(shares, layers)
     _values(values, layers)
-    drawn.suptitle(title, fontsize=10)
+    fonts.set_title(drawn, title, size=10)
     return drawn
 
 

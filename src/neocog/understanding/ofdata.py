@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from neocog.analysis import embedding as embedded
@@ -16,6 +17,7 @@ from neocog.analysis.pairs import Album, Pair
 from neocog.errors import UsageError
 from neocog.report import fonts, gallery, panels, scatter
 from neocog.report.gallery import Block, Card
+from neocog.report.page import printable
 from neocog.understanding.seen import Asked, Seen
 from neocog.understanding.subject import Part, Subject
 
@@ -155,8 +157,8 @@ def embedding(subject: Subject, asked: Asked) -> Seen:
 
 
 def _last(subject: Subject) -> str:
-    given = subject.inputs(subject.images(subject.part("test"), np.array([0]))[0])
-    name = listening.last_weighted(subject.network, given)
+    blank = torch.zeros(1, *subject.size, device=subject.device)
+    name = listening.last_weighted(subject.network, blank)
     if name is None:
         raise UsageError(f"{subject.title}: no layer has weights; name one with --layer")
     return name
@@ -216,8 +218,8 @@ def _facts(
 
 def _in_words(facts: Sequence[dict[str, Any]]) -> str:
     return "\n".join(
-        f"{fact['picture']}: labelled {fact['label']} ({fact['label_probability']:.0%}), "
-        f"{fact['answer']} {fact['probability']:.0%}."
+        f"{_plain(fact['picture'])}: labelled {_plain(fact['label'])} "
+        f"({fact['label_probability']:.0%}), {_plain(fact['answer'])} {fact['probability']:.0%}."
         for fact in facts
     )
 
@@ -225,16 +227,20 @@ def _in_words(facts: Sequence[dict[str, Any]]) -> str:
 def _table(facts: Sequence[dict[str, Any]]) -> list[list[str]]:
     rows = [
         [
-            str(fact["picture"]),
-            fact["label"],
+            _plain(fact["picture"]),
+            _plain(fact["label"]),
             f"{fact['label_probability']:.1%}",
-            fact["answer"],
+            _plain(fact["answer"]),
             f"{fact['probability']:.1%}",
             f"{fact['loss']:.2f}",
         ]
         for fact in facts
     ]
     return [["picture", "label", "its chance", "answer", "its chance", "loss"], *rows]
+
+
+def _plain(name: str | int) -> str:
+    return printable(str(name))
 
 
 def _pair(subject: Subject, part: Part, train: Part, pair: Pair) -> list[Card]:

@@ -70,6 +70,7 @@ def units(subject: Subject, asked: Asked) -> Seen:
     places = subject.places(part, asked.sample or min(subject.enough(None), SAMPLE))
     batches = subject.batches(part, places, f"{part.name} pictures through the network")
     layers = behaving.behaviour(subject.network, (inputs for _, inputs, _ in batches))
+    count = len(subject.readable(part, places))
     if asked.layer is not None:
         layers = [each for each in layers if f"{each.name}.".startswith(f"{asked.layer}.")]
         if not layers:
@@ -77,11 +78,11 @@ def units(subject: Subject, asked: Asked) -> Seen:
             raise UsageError(f"layer {asked.layer!r} holds no activation function")
     if not layers:
         raise NeocogError(f"{subject.title}: no layer of this network could be watched")
-    title = f"Units over {len(places):,} {part.name} pictures\n{subject.title}"
+    title = f"Units over {count:,} {part.name} pictures\n{subject.title}"
     numbers = {
         "what": "units",
         "split": part.name,
-        "pictures": len(places),
+        "pictures": count,
         "layers": [each.to_json() for each in layers],
     }
     rows = [
@@ -150,6 +151,7 @@ def exciting(subject: Subject, asked: Asked) -> Seen:
     given = ((inputs, torch.from_numpy(kept)) for _, inputs, kept in batches)
     count = asked.number or PATCHES
     found = peaks.peaks(subject.network, given, layer, count)
+    looked_at = len(subject.readable(part, places))
     field = peaks.field_of(subject.table, layer)
     blocks, facts = [], []
     for channel in _channels(found, layer, asked.channel):
@@ -157,12 +159,12 @@ def exciting(subject: Subject, asked: Asked) -> Seen:
         blocks.append(Block(f"channel {channel}", [card for card, _ in patches], count))
         facts += [fact for _, fact in patches]
     seen = "all that is seen" if field is None else "the patch that a unit sees"
-    head = f"What excites {layer} most, of {len(places):,} {part.name} pictures: {seen}"
+    head = f"What excites {layer} most, of {looked_at:,} {part.name} pictures: {seen}"
     numbers = {
         "what": "exciting",
         "layer": layer,
         "split": part.name,
-        "looked_at": len(places),
+        "looked_at": looked_at,
         "receptive_field": None if field is None else [field[0].size, field[1].size],
         "found": facts,
     }

@@ -16,6 +16,7 @@ from neocog.errors import UsageError
 from neocog.report import featuremaps, fonts, heat
 from neocog.report.featuremaps import Row
 from neocog.report.heat import Heat
+from neocog.report.page import printable
 from neocog.understanding.seen import Asked, Seen
 from neocog.understanding.subject import Subject
 
@@ -158,7 +159,7 @@ def maps(subject: Subject, asked: Asked) -> Seen:
     fact = _fact(subject, each, chances, target)
     numbers = {"what": "maps", "rule": rule, **fact, "layers": layers}
     shapes = "; ".join(f"{row.name} {'x'.join(map(str, row.size))}" for row in rows)
-    words = f"Feature maps of {each.name}, of each layer {rule}: {shapes}."
+    words = f"Feature maps of {printable(each.name)}, of each layer {rule}: {shapes}."
     return Seen("maps", drawn, words, numbers, arrays)
 
 
@@ -224,10 +225,11 @@ def _peak(found: Found, each: Picture) -> dict[str, Any]:
 
 
 def _sentence(facts: dict[str, Any]) -> str:
-    label = "" if facts["label"] is None else f" (labelled {facts['label']})"
-    words = f"{facts['picture']}{label}: {facts['answer']} {facts['answer_probability']:.1%}"
+    label = "" if facts["label"] is None else f" (labelled {printable(facts['label'])})"
+    words = f"{printable(facts['picture'])}{label}: {printable(facts['answer'])} "
+    words += f"{facts['answer_probability']:.1%}"
     if facts["class"] != facts["answer"]:
-        words += f"; asked for {facts['class']} {facts['probability']:.1%}"
+        words += f"; asked for {printable(facts['class'])} {facts['probability']:.1%}"
     if "lowest" in facts:
         top, left, side, _ = facts["patch"]
         words += f"; hiding {side}x{side} at row {top}, column {left} takes it to "

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neocog.report import curves
+from neocog.report.page import printable
 
 DPI = 120
 Progress = Callable[[str, int, int], None]  # what is counted, done, of how many
@@ -49,8 +50,9 @@ class Seen:
         """The figure as the content of a file, "png" or "svg"; what it shows stands in it in words
         too.
         """
+        said = "\n".join(map(printable, self.words.splitlines()))
         content = io.BytesIO()
-        self.figure.savefig(content, format=kind, dpi=DPI, metadata={"Description": self.words})
+        self.figure.savefig(content, format=kind, dpi=DPI, metadata={"Description": said})
         return content.getvalue()
 
     def npz(self) -> bytes:

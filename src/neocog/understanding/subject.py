@@ -19,7 +19,7 @@ from neocog.data.geometry import centre, scaled
 from neocog.data.pictures import read
 from neocog.data.preprocess import normalised
 from neocog.data.recorded import NAMES, from_record
-from neocog.errors import NeocogError, UsageError, unknown
+from neocog.errors import DataError, NeocogError, UsageError, unknown
 from neocog.records import Predictions
 from neocog.run import RunFolder
 from neocog.rundata import dataset_of
@@ -170,10 +170,19 @@ class Subject:
         split = part.split
         if isinstance(split, FileSplit):
             made, _ = split.at(places.tolist(), self.spec)
-            readable = [int(split.places[place]) not in split.reader.bad for place in places]
-            return made, places[readable]
+            return made, self.readable(part, places)
         whole = scaled(split.images[torch.from_numpy(places)], self.spec)
         return centre(whole, self.spec.size), places
+
+    def readable(self, part: Part, places: np.ndarray) -> np.ndarray:
+        """Of places that were looked at those whose picture could be read."""
+        split = part.split
+        if not isinstance(split, FileSplit):
+            return places
+        bad = split.reader.bad
+        if len(split) == 1 and int(split.places[0]) in bad:  # more of them the split refuses
+            raise DataError(bad[int(split.places[0])])
+        return places[[int(split.places[place]) not in bad for place in places]]
 
     def batches(
         self, part: Part, places: np.ndarray, what: str
