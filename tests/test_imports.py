@@ -79,7 +79,7 @@ MAY = {
         "protocols",
         "evaluation",
     },
-    "evaluation": {"engine", "records", "analysis"},
+    "evaluation": {"engine", "records", "analysis", "run"},
     "otherdata": {"data", "run", "rundata", "asked"},
     "protocols": {
         "data",

@@ -27,7 +27,7 @@ from neocog.data.spec import InputSpec
 from neocog.engine import pieces
 from neocog.engine.views import PROTOCOLS
 from neocog.errors import NeocogError, UsageError
-from neocog.evaluation import Evaluation
+from neocog.evaluation import Evaluation, compared
 from neocog.recipe import Recipe
 from neocog.run import RunFolder
 
@@ -197,6 +197,45 @@ def test_of_several_runs_the_probabilities_are_averaged(
         assert [member.scores for member in said.members] == [each.scores for each in alone]
         assert said.facts["passes"] == sum(each.facts["passes"] for each in alone)
         assert said.networks == ("lenet_relu", "lenet_mxnet")
+
+
+def test_runs_are_compared_by_a_protocol(
+    runs: list[Path], mirrorable: Dataset, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    said = neocog.evaluate(runs, views="ten-crop", data=mirrorable, tell=quiet)
+    right = [(chances(each).argmax(1).numpy() == each.predictions.labels) for each in said.members]
+    found = compared(said)
+    (difference,) = found["differences"]
+    assert difference["top1"]["difference"] == pytest.approx(right[1].mean() - right[0].mean())
+    test = difference["mcnemar"]
+    fewer, n = min(test["only_first"], test["only_this"]), test["only_first"] + test["only_this"]
+    assert test["only_this"] == int((right[1] & ~right[0]).sum())
+    assert test["only_first"] == int((right[0] & ~right[1]).sum())
+    if test["form"] == "exact":
+        assert test["p"] == pytest.approx(binomtest(fewer, n).pvalue if n else 1)
+    assert [run["test"]["protocol"] for run in found["runs"]] == ["ten-crop", "ten-crop"]
+    # what was said is kept in the folders, and so the command needs no data
+    command = ["eval", *map(str, runs), "--views", "ten-crop", "--compare"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "ten-crop: corners and centre" in out
+    assert "60 test pictures, the same of every run" in out
+    assert "together" not in out
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["differences"] == found["differences"]
+    assert main([command[0], command[1], *command[3:]]) == 2
+    assert "two runs or more are needed" in capsys.readouterr().err
+
+
+def test_seeds_are_summed_up_by_a_protocol(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    about = json.loads((other / "recipe.json").read_text())
+    about["recipe"]["seed"] = 7
+    (other / "recipe.json").write_text(json.dumps(about))
+    found = compared(neocog.evaluate([run, other], tell=quiet))
+    (group,) = found["seeds"]
+    assert (group["seeds"], group["same_pictures"], group["top1"]["sd"]) == ([0, 7], True, 0.0)
 
 
 def test_a_protocols_score_has_its_interval(run: Path) -> None:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from neocog.analysis import against
+from neocog.analysis.answers import answers
 from neocog.analysis.intervals import Interval, wilson
 from neocog.analysis.scores import scores
 from neocog.engine.views import log_mean
 from neocog.errors import NeocogError, UsageError
 from neocog.records import Predictions
+from neocog.run import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,44 @@ class Evaluation:
             "seen": self.seen,
             "members": [member.to_json() for member in self.members],
         }
+
+
+def compared(said: Evaluation) -> dict[str, Any]:
+    """The members of an evaluation, each against the first, as `analysis.against.compared` has it
+    of the scores that runs were given when they were trained.
+
+    {"views", "averaged", "data", "split", "n", "runs", "differences", "seeds"}.
+    """
+    folders = [RunFolder.open(member.runs[0]) for member in said.members]
+    against.check_several(folders)
+    made = [_made(*each, said.split) for each in zip(folders, said.members, strict=True)]
+    of = [answers(member.predictions) for member in said.members]
+    return {
+        "views": said.facts["views"],
+        "averaged": said.members[0].facts["averaged"],
+        "data": said.data,
+        "split": said.split,
+        "n": len(of[0]),
+        "runs": made,
+        "differences": against.differences([member.runs[0] for member in said.members], of),
+        "seeds": against.over_seeds(folders, made, of=said.split),
+    }
+
+
+def _made(folder: RunFolder, member: Evaluation, split: str) -> dict[str, Any]:
+    return {
+        "run": member.runs[0],
+        "network": member.networks[0],
+        "data": folder.data["name"],
+        "epochs": len(folder.history),
+        **{name: member.facts[name] for name in ("scales", "passes")},
+        "seen": member.seen,
+        split: {
+            **member.scores,
+            "protocol": member.facts["views"],
+            "intervals": {"top1": member.interval.to_json()},
+        },
+    }
 
 
 def together(said: Sequence[Evaluation]) -> Evaluation:

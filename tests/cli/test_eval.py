@@ -126,7 +126,7 @@ def test_several_runs_without_compare_stay_a_list_and_say_their_spread(
     ("arguments", "code", "words"),
     [
         (["a", "--compare"], 2, "two runs or more are needed"),
-        (["a", "b", "--compare", "--views", "ten-crop"], 2, "--compare: it is of the scores"),
+        (["a", "a", "--compare", "--views", "ten-crop"], 2, "a: this run was given twice"),
         (["a", "a", "--compare"], 2, "a: this run was given twice"),
         (["a", "./a"], 2, "given twice"),
         (["a", "half"], 1, "half: no test scores yet"),

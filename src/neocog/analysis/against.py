@@ -33,6 +33,13 @@ def check_each_once(folders: Sequence[RunFolder]) -> None:
             )
 
 
+def check_several(folders: Sequence[RunFolder]) -> None:
+    """`UsageError` where there are not two runs or more, each once."""
+    if len(folders) < 2:
+        raise UsageError("--compare: two runs or more are needed: neocog eval RUN RUN --compare")
+    check_each_once(folders)
+
+
 def compared(folders: Sequence[RunFolder]) -> dict[str, Any]:
     """Runs on the same pictures, each against the first.
 
@@ -40,58 +47,67 @@ def compared(folders: Sequence[RunFolder]) -> dict[str, Any]:
     McNemar p has a "holm" beside it. Raises `UsageError` where there are fewer than two runs or one
     is given twice, `NeocogError` where their pictures are not the same.
     """
-    if len(folders) < 2:
-        raise UsageError("--compare: two runs or more are needed: neocog eval RUN RUN --compare")
-    check_each_once(folders)
+    check_several(folders)
     made = [evaluation(folder) for folder in folders]
     split = _split_of(folders, made)
     of = [_answers(folder, split) for folder in folders]
     for folder, other in zip(folders[1:], of[1:], strict=True):
         _check_same_pictures(folders[0], folder, split)
         _check_same_labels(folders[0], folder, split, of[0], other)
-    found = [difference(of[0], other) for other in of[1:]]
-    adjusted = holm([each.mcnemar.p for each in found])
     return {
         "split": split,
         "n": len(of[0]),
         "runs": made,
-        "differences": [
-            _as_json(folder, folders[0], each, p if len(found) > 1 else None)
-            for folder, each, p in zip(folders[1:], found, adjusted, strict=True)
-        ],
+        "differences": differences([str(folder.path) for folder in folders], of),
         "seeds": over_seeds(folders, made),
     }
 
 
+def differences(names: Sequence[str], of: Sequence[Answers]) -> list[dict[str, Any]]:
+    """Of what runs of these names answered to the same pictures: each against the first."""
+    found = [difference(of[0], other) for other in of[1:]]
+    adjusted = holm([each.mcnemar.p for each in found])
+    return [
+        _as_json(name, names[0], each, p if len(found) > 1 else None)
+        for name, each, p in zip(names[1:], found, adjusted, strict=True)
+    ]
+
+
 def over_seeds(
-    folders: Sequence[RunFolder], made: Sequence[dict[str, Any]]
+    folders: Sequence[RunFolder], made: Sequence[dict[str, Any]], *, of: str | None = None
 ) -> list[dict[str, Any]]:
     """Of runs that differ in their seed alone, mean and spread: a value for each two or more.
 
     sd is the sample's standard deviation (n - 1), the interval Student's t of the mean. Runs of one
     seed are one run: the first of them counts. "same_pictures" is False where a seed also drew the
-    pictures that were scored, so that the spread is of both; None where that is not known.
+    pictures that were scored, so that the spread is of both; None where that is not known. `of`
+    names the pictures where all were asked of the same.
     """
     groups: dict[str, dict[int, int]] = {}
     for place, folder in enumerate(folders):
-        seeds = groups.setdefault(_but_seed(folder, made[place]), {})
+        split = of or scored_split(made[place])
+        seeds = groups.setdefault(_but_seed(folder, made[place], split), {})
         seeds.setdefault(folder.recipe.seed, place)
-    return [_spread(folders, made, seeds) for seeds in groups.values() if len(seeds) > 1]
+    return [_spread(folders, made, seeds, of) for seeds in groups.values() if len(seeds) > 1]
 
 
-def _but_seed(folder: RunFolder, made: dict[str, Any]) -> str:
+def _but_seed(folder: RunFolder, made: dict[str, Any], split: str) -> str:
     """All that a run follows from, but its seed."""
     data = folder.data
     from_what = [data["name"], data.get("from"), data["validation"], data["pictures"]]
     from_what += [made["epochs"]]
     recipe = folder.recipe.changed({"seed": 0}).to_json()
-    return json.dumps([folder.made, from_what, recipe, scored_split(made)], sort_keys=True)
+    return json.dumps([folder.made, from_what, recipe, split], sort_keys=True)
 
 
 def _spread(
-    folders: Sequence[RunFolder], made: Sequence[dict[str, Any]], seeds: dict[int, int]
+    folders: Sequence[RunFolder],
+    made: Sequence[dict[str, Any]],
+    seeds: dict[int, int],
+    of: str | None,
 ) -> dict[str, Any]:
-    first, split = made[min(seeds.values())], scored_split(made[min(seeds.values())])
+    first = made[min(seeds.values())]
+    split = of or scored_split(first)
     said = [made[place][split] for place in seeds.values()]
     return {
         "network": first["network"],
@@ -101,7 +117,7 @@ def _spread(
         "seeds": list(seeds),
         "runs": [str(folders[place].path) for place in seeds.values()],
         "n": len(seeds),
-        "same_pictures": _told([folders[place] for place in seeds.values()], split),
+        "same_pictures": bool(of) or _told([folders[place] for place in seeds.values()], split),
         **{
             name: _mean([each[name] for each in said], highest=highest)
             for name, highest in OVER_SEEDS.items()
@@ -186,15 +202,13 @@ def _answers(folder: RunFolder, split: str) -> Answers:
     return answers(said)
 
 
-def _as_json(
-    folder: RunFolder, first: RunFolder, found: Difference, adjusted: float | None
-) -> dict[str, Any]:
+def _as_json(name: str, first: str, found: Difference, adjusted: float | None) -> dict[str, Any]:
     intervals = (found.top1_interval, found.loss_interval)
     top1, loss = (interval and interval.to_json() for interval in intervals)
     test = found.mcnemar
     return {
-        "run": str(folder.path),
-        "against": str(first.path),
+        "run": name,
+        "against": first,
         "top1": {"difference": found.top1, "interval": top1},
         "loss": {"difference": found.loss, "interval": loss},
         "mcnemar": {

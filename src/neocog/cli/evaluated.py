@@ -57,7 +57,7 @@ def comparison_lines(found: dict[str, Any]) -> list[str]:
     head += ["Holm p", "run"] if many else ["run"]
     lines = [table(head, rows, right=range(len(head) - 1)), ""]
     lines += [
-        f"{_count(found['n'], f'{split} picture')}, the same of every run. 95 % interval of top-1: "
+        f"{_count(found['n'], _picture(split))}, the same of every run. 95 % interval of top-1: "
         "Wilson.",
         f"points: top-1 less that of {printable(runs[0]['run'])}; its interval: paired bootstrap, "
         f"B {_resamples(differences)}.",
@@ -68,7 +68,7 @@ def comparison_lines(found: dict[str, Any]) -> list[str]:
         lines += [
             f"Holm p: the same, corrected for {len(differences)} comparisons; go by this one."
         ]
-    if split == "validation":
+    if split == "validation" and "views" not in found:  # where it is said above
         lines += ["There is no test split: these are the validation pictures."]
     if len({run[split]["protocol"] for run in runs}) > 1:
         lines += ["The runs were not scored by the same views, so part of a difference is theirs."]
@@ -210,6 +210,10 @@ def _apart(found: dict[str, Any], *, many: bool) -> list[str]:
 
 def _p(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _picture(split: str) -> str:
+    return "picture" if split == "all" else f"{split} picture"
 
 
 def _resamples(differences: Sequence[dict[str, Any]]) -> str:

@@ -6,22 +6,21 @@ import argparse
 import sys
 from typing import Any
 
+from neocog.analysis.against import check_several
 from neocog.analysis.scores import scores
+from neocog.cli.evaluated import comparison_lines, seed_lines
 from neocog.cli.output import Counting, Transfers, emit, table, tell
 from neocog.engine.views import Protocol, find
 from neocog.errors import UsageError
-from neocog.evaluation import Evaluation
+from neocog.evaluation import Evaluation, compared
 from neocog.protocols import evaluate as asked
 from neocog.report.page import printable
 from neocog.run import RunFolder
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    if options.compare:
-        raise UsageError(
-            "--compare: it is of the scores that runs were given when they were trained, and takes "
-            "no --views, --scales, --data or --from; several runs given with --views vote together"
-        )
+    if options.compare:  # said before anything is asked
+        check_several([RunFolder.open(path) for path in options.runs])
     watch = _Counted()
     try:
         said = asked(
@@ -36,23 +35,26 @@ def evaluate(options: argparse.Namespace) -> None:
         )
     finally:
         watch.close()
+    found = compared(said) if options.compare else None
     if options.json:
-        emit(said.to_json())
+        emit(found or said.to_json())
         return
-    for line in lines(said):
+    told = lines(said)
+    if found:
+        told = [*head_lines(said), "", *comparison_lines(found), *seed_lines(found["seeds"])]
+    for line in told:
         print(line)
 
 
-def lines(said: Evaluation) -> list[str]:
-    """What was looked at, a line a run, and all together."""
+def head_lines(said: Evaluation, *, several: bool = False) -> list[str]:
+    """What was looked at; `several`: that runs are averaged too."""
     protocol = find(said.facts["views"])
     source = "" if protocol.source == "none" else f" ({protocol.source})"
     of = "" if said.split == "all" else f"{said.split} "
     made = [
         f"{protocol.name}: {protocol.about}{source}",
-        f"{_averaged(protocol, several=bool(said.members))}"
+        f"{_averaged(protocol, several=several)}"
         f"{len(said.predictions.labels):,} {of}pictures of {printable(said.data)}",
-        f"intervals: of top-1, Wilson, n {len(said.predictions.labels):,}",
     ]
     if said.own and said.split == "validation":
         chosen = any(RunFolder.open(run).recipe.select == "best" for run in said.runs)
@@ -60,6 +62,13 @@ def lines(said: Evaluation) -> list[str]:
         made.append(f"there is no test split{flattered if chosen else ''}")
     if not said.own:
         made.append(_learnt(said.seen))
+    return made
+
+
+def lines(said: Evaluation) -> list[str]:
+    """What was looked at, a line a run, and all together."""
+    made = head_lines(said, several=bool(said.members))
+    made.insert(2, f"intervals: of top-1, Wilson, n {len(said.predictions.labels):,}")
     rows = [_row(member) for member in said.members or (said,)]
     if said.members:
         rows.append(["together", f"{len(said.members)} networks", *_numbers(said), ""])

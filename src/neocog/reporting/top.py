@@ -53,7 +53,8 @@ def result(run: Facts, at: Place) -> Section:
 
 def lead(run: Facts, at: Place) -> str:
     pictures = run.data["pictures"]["train"]
-    return at.say("lead").format(classes=len(run.classes) or "?", n=count(pictures))
+    classes = count(len(run.classes)) if run.classes else "?"
+    return at.say("lead").format(classes=classes, n=count(pictures))
 
 
 def _state(run: Facts, at: Place) -> Iterator[str]:
