@@ -44,7 +44,7 @@ MAY = {
     "saving": {"checkpoints", "records", "run", "room"},
     "aftermath": {"run", "checkpoints", "stopping"},
     "room": {"data", "engine", "recipe"},
-    "analysis": {"networks", "data", "recipe", "records", "run"},
+    "analysis": {"networks", "data", "now", "recipe", "records", "run"},
     "fitting": {"networks", "data", "recipe", "analysis"},
     "choosing": {"data", "recipe", "engine", "run"},
     "planning": {"networks", "data", "recipe", "engine", "fitting", "choosing", "room"},
@@ -112,6 +112,8 @@ MAY = {
     "report": {"data", "records", "run", "analysis"},
     "reporting": {
         "data",
+        "now",
+        "stopping",
         "recipe",
         "recipes",
         "records",

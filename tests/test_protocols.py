@@ -29,6 +29,7 @@ from neocog.engine.views import PROTOCOLS
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation import Evaluation, compared
 from neocog.recipe import Recipe
+from neocog.records import Predictions
 from neocog.run import RunFolder
 
 
@@ -130,6 +131,27 @@ def test_what_was_kept_and_is_damaged_is_made_anew(runs: list[Path], mirrorable:
     again = neocog.evaluate(runs[0], views="mirror", data=mirrorable, tell=quiet)
     assert not again.kept
     assert again.facts == first.facts
+
+
+def test_what_was_kept_of_other_classes_is_made_anew(runs: list[Path], mirrorable: Dataset) -> None:
+    said = neocog.evaluate(runs[0], views="mirror", data=mirrorable, tell=quiet)
+    folder, told = RunFolder.open(runs[0]), list[str]()
+    few = Predictions(said.predictions.logits[:, :5], said.predictions.labels % 5)
+    folder.write_predictions("test.mirror", few, facts=folder.facts("test.mirror"))
+    again = neocog.evaluate(runs[0], views="mirror", data=mirrorable, tell=told.append)
+    assert np.array_equal(again.predictions.logits, said.predictions.logits)
+    assert any("test.mirror.npz: not what was asked" in line for line in told)
+
+
+def test_a_damaged_score_hides_no_other(
+    runs: list[Path], mirrorable: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    neocog.evaluate(runs[0], views="mirror", data=mirrorable, tell=quiet)
+    (runs[0] / "test.npz").write_bytes(b"not this")
+    assert main(["eval", str(runs[0]), "--views", "mirror"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("damaged")
+    for option in ("--views", "--scales"):
+        assert main(["eval", str(runs[0]), option, ""]) == 2
 
 
 def test_what_cannot_be_kept_is_shown_all_the_same(

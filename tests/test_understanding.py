@@ -266,3 +266,20 @@ def test_one_subject_serves_several_looks_and_reads_its_data_once(
 def test_by_the_module_it_is_the_same(run: neocog.Run) -> None:
     one, other = look(run.folder, "filters"), run.look("filters")
     assert one.numbers == other.numbers
+
+
+def test_one_picture_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    photos = flat_folder(tmp_path / "photos" / "train", 12).parent
+    flat_folder(photos / "test", 4)
+    run = quick(str(photos), tmp_path / "run", "lenet_cifar")
+    (chosen,) = run.look("cam", number=1).numbers["pictures"]
+    first = photos / "test" / chosen["label"] / chosen["picture"]
+    first.write_bytes(bytes(first.stat().st_size))
+    for what in ("sees", "maps", "cam"):
+        assert run.look(what, number=1).words
+    for path in (photos / "test").rglob("*.jpg"):
+        path.write_bytes(bytes(path.stat().st_size))
+    for what in LOOKS:
+        if what not in ("filters", "weights", "mistakes", "suspects"):  # the first need none of it
+            with pytest.raises(DataError, match="cannot be read"):
+                run.look(what)

@@ -83,6 +83,15 @@ def now_in(path: Path) -> Now:
     return Now.from_json(values)
 
 
+def diverged(folder: Path) -> str | None:
+    """Why the run in a folder diverged, in words; None where it did not, or nothing says so."""
+    try:
+        now = now_in(folder / "now.json")
+    except Exception:  # there is none, or whatever is in the file
+        return None
+    return (now.why or "") if now.state == "diverged" else None
+
+
 def _said(now: Now) -> bool:
     process = now.process
     return (

@@ -240,6 +240,9 @@ def _kept(
     same = all(then.get(key) == facts[key] for key in SAME)
     if said is None or not same or list(map(type, known.values())) != [str, int]:
         return None
+    if said.logits.shape != (known["count"], len(folder.spec.classes)):
+        tell(f"{folder.path / name}.npz: not what was asked then; it is made anew")
+        return None
     return said, {**facts, **known}
 
 

@@ -19,9 +19,9 @@ class Interrupted(KeyboardInterrupt):
         self.path, self.terminated = path, terminated
 
 
-def quoted(path: Path) -> str:
-    """A path as one types it in a shell."""
-    return shlex.quote(str(path))
+def quoted(path: Path | str) -> str:
+    """A path as one types it in a shell, where none is taken for an option."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
 class Stop:

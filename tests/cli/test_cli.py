@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -293,3 +294,10 @@ def test_no_name_steers_the_terminal(
     said = capsys.readouterr().err
     assert "\x1b" not in said
     assert r"red\x1b[31m\u202e.png: there is no such file" in said
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_where_nobody_listens_it_is_done_all_the_same(finished_run: Path, closed: str) -> None:
+    command = f"{shlex.join([sys.executable, '-m', 'neocog', 'eval', str(finished_run)])} {closed}"
+    ended = subprocess.run(["/bin/sh", "-c", command], check=False, capture_output=True, text=True)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)

@@ -65,6 +65,33 @@ def test_json_is_one_value_with_the_numbers_and_the_arrays_beside(
     assert out.read_text(encoding="utf-8").startswith("<?xml")
 
 
+def test_options_may_stand_before_between_and_behind_pictures(
+    run: Path, pictures: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/look.md has it, which argparse by itself refuses."""
+    out = ["--out", str(tmp_path / "o.svg"), "--json"]
+    cam = ["--what", "cam", "--layer", "conv2"]
+    assert main(["look", str(run), *cam, pictures[0], *out, pictures[1]]) == 0
+    assert len(json.loads(capsys.readouterr().out)["pictures"]) == 2
+
+
+@pytest.mark.parametrize("ending", [".png", ".npz"])
+def test_nothing_is_written_over_that_is_not_a_looks_own(
+    run: Path, pictures: list[str], tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "seen.png"
+    command = ["look", str(run), pictures[0], "--what", "cam", "--out", str(out), "--json"]
+    assert main(command) == 0  # and again, over what the first wrote
+    assert main(command) == 0
+    mine = out.with_suffix(ending)
+    for content in (Path(pictures[1]).read_bytes(), (run / "test.npz").read_bytes(), b""):
+        mine.write_bytes(content)
+        capsys.readouterr()
+        assert main(command) == 2
+        assert "none of neocog look's" in capsys.readouterr().err
+        assert mine.read_bytes() == content
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

@@ -277,6 +277,95 @@ def test_without_a_test_split_validation_is_shown_and_said(copy: Path) -> None:
     assert "confusion" in read.sections()
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_what_is_no_number_spoils_only_its_own_split(
+    finished_run: Path, tmp_path: Path, split: str
+) -> None:
+    sound, wild = calibrated(300), calibrated(100)
+    wild.logits[3] = np.nan
+    test, validation = (wild, sound) if split == "test" else (sound, wild)
+    read = page(run_with(finished_run, tmp_path / "run", test, validation=validation).path)
+    assert f"{split}.npz: the network put out values that are not numbers" in read.text
+    assert ("scores" in read.sections()) == (split == "validation")
+    assert "with temperature" not in read.text
+
+
+def test_no_temperature_is_fitted_to_what_is_of_other_classes(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    test = calibrated(300)
+    folder = run_with(finished_run, tmp_path / "run", test, validation=calibrated(200, spread=3))
+    folder.write_predictions("validation", calibrated(200, classes=5))
+    read = page(folder.path)
+    assert "validation.npz: logits of 5 classes, but input.json names" in read.text
+    assert "ECE" in read.text
+    assert "with temperature" not in read.text
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"hardware": "EPYC"}, {"hardware": 3}, {"hardware": None}, {"versions": "3.11"},
+        {"versions": [1]}, {"started": "0001-01-01T00:00:00+14:00"}, {"started": 7},
+        {"command": {"a": 1}}, {"system": ["x"]},
+    ],
+)  # fmt: skip
+def test_an_edited_environment_is_shown_as_far_as_it_goes(
+    copy: Path, edited: dict[str, object]
+) -> None:
+    path = copy / "environment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | edited))
+    assert page(copy).sections() == EVERYTHING
+
+
+@pytest.mark.parametrize("key", ["network", "units", "filters", "explained", "names"])
+def test_what_was_gathered_and_is_of_another_kind_is_gathered_anew(copy: Path, key: str) -> None:
+    folder = RunFolder.open(copy)
+    found = looked.read(folder)
+    assert found is not None
+    whole = (copy / "looked.npz").read_bytes()
+    for odd in (7, "x", [1], {"layers": 3}):
+        spoiled = looked.to_bytes(looked.Looked({**found.facts, key: odd}, found.files))
+        (copy / "looked.npz").write_bytes(spoiled)
+        assert page(copy).sections() == EVERYTHING
+    (copy / "looked.npz").write_bytes(whole)
+
+
+def test_a_run_that_diverged_is_not_to_be_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "lenet_relu", "digits", "--lr", "1e6", "--out", str(out)]) == 1
+    assert main(["eval", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert "no scores, for training diverged: " in said, said[-800:]
+    assert "neocog resume" not in said.splitlines()[-1]
+    read = page(out)
+    assert "Training diverged, and nothing is scored" in read.text
+    assert "neocog resume" not in read.text
+    assert str(tmp_path) not in read.text
+
+
+def test_runs_that_have_no_colour_left_are_said(finished_run: Path, tmp_path: Path) -> None:
+    runs = [run_with(finished_run, tmp_path / f"{n}/x/r", calibrated(60)).path for n in range(10)]
+    (runs[0] / "history.jsonl").unlink()
+    read = Page(neocog.write_report(runs, out=tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert "Drawn are 8 of 10 runs" in read.text
+    assert all(f"{n}/x/r" in read.text for n in range(10))  # and told apart
+
+
+def test_nearly_all_is_not_all(finished_run: Path, tmp_path: Path) -> None:
+    labels = np.arange(30_000) % 3
+    given = labels.copy()
+    given[0] = 1
+    folder = run_with(finished_run, tmp_path / "run", answering(labels, given, 3))
+    read = page(folder.path)
+    assert "≥99.99" in read.text
+    assert "100.00 %" not in read.text  # a bootstrap's upper end alone may be
+    assert "c1 is taken for c0: 1 of its 10,001 pictures, ≤0.1 %" in read.text
+    assert read.left == []
+
+
 def test_a_run_that_diverged_is_shown_without_its_scores(
     finished_run: Path, tmp_path: Path
 ) -> None:

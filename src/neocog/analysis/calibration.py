@@ -124,6 +124,8 @@ def fitted_temperature(said: Predictions) -> Temperature:
     n = len(said.labels)
     if not n:
         return Temperature(None, 0, "there are no pictures to fit it to")
+    if not np.isfinite(said.logits).all():
+        return Temperature(None, n, "logits of them are no numbers")
     if said.logits.shape[1] == 1:
         return Temperature(None, n, "there is one class")
     if _slope(said, 1 / HOTTEST) >= 0:

@@ -9,6 +9,7 @@ import numpy as np
 
 from neocog.analysis.answers import Answers, answers
 from neocog.errors import NeocogError
+from neocog.now import diverged
 from neocog.records import Predictions
 from neocog.run import RunFolder
 
@@ -74,6 +75,8 @@ def check_finished(folder: RunFolder) -> None:
             f"{folder.path}: no scores: its data have neither test nor validation pictures. "
             "Hold some out when training, as with: --set validation=0.1"
         )
+    if not folder.finished and (why := diverged(folder.path)) is not None:
+        raise NeocogError(f"{folder.path}: no scores, for training diverged: {why}")
     if not folder.finished:
         raise NeocogError(
             f"{folder.path}: no test scores yet: {len(folder.history)} of "

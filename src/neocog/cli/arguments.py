@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction["Intermixed"]
+
+
+class Intermixed(argparse.ArgumentParser):
+    """Of a command: names may stand before, between and behind options, which argparse by itself
+    refuses where there may be any number of them.
+    """
+
+    within = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        many = any(each.nargs in ("*", "+") for each in self._get_positional_actions())
+        if self.within or not many:
+            return super().parse_known_args(args, namespace)
+        self.within = True  # it calls this method
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.within = False
 
 
 def command(commands: Commands, name: str, call: str, *, about: str) -> argparse.ArgumentParser:

@@ -7,8 +7,9 @@ from typing import Any
 
 from neocog.analysis.evaluation import scored_split
 from neocog.cli.output import score_head, table
-from neocog.report.names import cut
+from neocog.report.names import cut_within
 from neocog.report.page import printable
+from neocog.report.percents import hundredths, percent
 
 WORST = 5  # classes, and pairs, that are shown
 NAME, PAIRED = 40, 28  # columns of a name, at most; and of each of two
@@ -60,7 +61,7 @@ def comparison_lines(found: dict[str, Any]) -> list[str]:
         f"{_count(found['n'], _picture(split))}, the same of every run. 95 % interval of top-1: "
         "Wilson.",
         f"points: top-1 less that of {printable(runs[0]['run'])}; its interval: paired bootstrap, "
-        f"B {_resamples(differences)}.",
+        f"{_resamples(differences)}.",
         "only: pictures that this run alone gets right : that the first alone does.",
         f"p: McNemar's test, {_forms(differences)}.",
     ]
@@ -87,8 +88,8 @@ def seed_lines(groups: Sequence[dict[str, Any]]) -> list[str]:
         ]
         for name, label in (("top1", "top-1"), ("balanced", "balanced"), ("top5", "top-5")):
             if group[name] is not None:
-                lines += [_spread(label, group[name], percent=True)]
-        lines += [_spread("log loss", group["loss"], percent=False)]
+                lines += [_spread(label, group[name], shares=True)]
+        lines += [_spread("log loss", group["loss"], shares=False)]
         lines += [f"  sd: of the runs; interval: 95 %, Student's t of the mean, n {group['n']}"]
         if group["same_pictures"] is None:
             lines += [
@@ -106,17 +107,15 @@ def _scores(said: dict[str, Any]) -> list[str]:
     lines = []
     for name, label in (("top1", "top-1"), ("balanced", "balanced"), ("top5", "top-5")):
         if said[name] is not None:
-            lines += [_score(label, f"{said[name]:.2%}", said["intervals"][name], percent=True)]
+            lines += [_score(label, percent(said[name]), said["intervals"][name], shares=True)]
     return [*lines, _score("log loss", f"{said['loss']:.4f}", said["intervals"]["loss"])]
 
 
-def _score(
-    label: str, value: str, interval: dict[str, Any] | None, *, percent: bool = False
-) -> str:
+def _score(label: str, value: str, interval: dict[str, Any] | None, *, shares: bool = False) -> str:
     if interval is None:
         return f"  {label:<10} {value:>8}   no interval: too few pictures, or all alike"
     method = METHODS[interval["method"]].format(**interval)
-    span = _span(interval, percent=percent)
+    span = _span(interval, shares=shares)
     return f"  {label:<10} {value:>8}   {span:<18} 95 %, {method}, n {interval['n']:,}"
 
 
@@ -124,8 +123,8 @@ def _calibration(said: dict[str, Any]) -> list[str]:
     found = said["calibration"]
     ece, chance = found["ece"]["equal_mass"], found["ece_if_calibrated"]["equal_mass"]
     lines = [
-        f"  {'ECE':<10} {ece:>8.2%}   {found['bins']} bins of equal mass; a calibrated network "
-        f"would show about {chance:.2%}"
+        f"  {'ECE':<10} {percent(ece):>8}   {found['bins']} bins of equal mass; a calibrated "
+        f"network would show about {percent(chance)}"
     ]
     fitted = found["temperature"]
     if fitted is None:
@@ -135,8 +134,8 @@ def _calibration(said: dict[str, Any]) -> list[str]:
     return [
         *lines,
         f"  temperature {fitted['value']:>7.3g}   fitted to validation, n {fitted['n']:,}: "
-        f"log loss {said['loss']:.4f} -> {fitted['loss']:.4f}, ECE {ece:.2%} -> "
-        f"{fitted['ece']['equal_mass']:.2%}",
+        f"log loss {said['loss']:.4f} -> {fitted['loss']:.4f}, ECE {percent(ece)} -> "
+        f"{percent(fitted['ece']['equal_mass'])}",
     ]
 
 
@@ -154,10 +153,10 @@ def _worst(said: dict[str, Any]) -> list[str]:
     shown = sorted(wrong, key=lambda each: (each["recall"], -each["n"]))[:WORST]
     rows = [
         [
-            f"{each['recall']:.2%}",
-            _span(each["interval"], percent=True),
-            "-" if each["precision"] is None else f"{each['precision']:.2%}",
-            f"{each['f1']:.2%}",
+            percent(each["recall"]),
+            _span(each["interval"], shares=True),
+            "-" if each["precision"] is None else percent(each["precision"]),
+            percent(each["f1"]),
             f"{each['n']:,}",
             _name(each["class"]),
         ]
@@ -172,7 +171,7 @@ def _confused(said: dict[str, Any]) -> list[str]:
     if not pairs:
         return []
     rows = [
-        [f"{pair['n']:,}", f"{pair['share']:.2%}", f"{_name(pair['class'], PAIRED)} taken for "]
+        [f"{pair['n']:,}", percent(pair["share"]), f"{_name(pair['class'], PAIRED)} taken for "]
         for pair in pairs[:WORST]
     ]
     for row, pair in zip(rows, pairs, strict=False):
@@ -183,8 +182,9 @@ def _confused(said: dict[str, Any]) -> list[str]:
 
 def _validation(said: dict[str, Any]) -> str:
     return (
-        f"validation: {_count(said['n'], 'picture')}, {_views(said)}: top-1 {said['top1']:.2%}, "
-        f"balanced {said['balanced']:.2%}, log loss {said['loss']:.4f}"
+        f"validation: {_count(said['n'], 'picture')}, {_views(said)}: "
+        f"top-1 {percent(said['top1'])}, balanced {percent(said['balanced'])}, "
+        f"log loss {said['loss']:.4f}"
     )
 
 
@@ -192,8 +192,8 @@ def _validation(said: dict[str, Any]) -> str:
 
 
 def _own(said: dict[str, Any]) -> list[str]:
-    span = _span(said["intervals"]["top1"], percent=True)
-    return [f"{said['top1']:.2%}", span, f"{said['loss']:.4f}", said["protocol"]]
+    span = _span(said["intervals"]["top1"], shares=True)
+    return [percent(said["top1"]), span, f"{said['loss']:.4f}", said["protocol"]]
 
 
 def _apart(found: dict[str, Any], *, many: bool) -> list[str]:
@@ -218,7 +218,7 @@ def _picture(split: str) -> str:
 
 def _resamples(differences: Sequence[dict[str, Any]]) -> str:
     found = [each["top1"]["interval"] for each in differences if each["top1"]["interval"]]
-    return f"{found[0]['resamples']:,}" if found else "none: no picture differs"
+    return f"B {found[0]['resamples']:,}" if found else "none where no picture differs"
 
 
 def _forms(differences: Sequence[dict[str, Any]]) -> str:
@@ -228,18 +228,18 @@ def _forms(differences: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _spread(label: str, found: dict[str, Any], *, percent: bool) -> str:
-    mean, sd, span = found["mean"], found["sd"], _span(found["interval"], percent=percent)
-    shown = f"{mean:.2%} ± {100 * sd:.2f}" if percent else f"{mean:.4f} ± {sd:.4f}"
+def _spread(label: str, found: dict[str, Any], *, shares: bool) -> str:
+    mean, sd, span = found["mean"], found["sd"], _span(found["interval"], shares=shares)
+    shown = f"{percent(mean)} ± {100 * sd:.2f}" if shares else f"{mean:.4f} ± {sd:.4f}"
     return f"  {label:<10} {shown:<18} {span}"
 
 
 # -- words
 
 
-def _span(interval: dict[str, Any], *, percent: bool) -> str:
+def _span(interval: dict[str, Any], *, shares: bool) -> str:
     low, high = interval["low"], interval["high"]
-    return f"{100 * low:.2f} to {high:.2%}" if percent else f"{low:.4f} to {high:.4f}"
+    return f"{hundredths(low)} to {percent(high)}" if shares else f"{low:.4f} to {high:.4f}"
 
 
 def _views(said: dict[str, Any]) -> str:
@@ -247,7 +247,7 @@ def _views(said: dict[str, Any]) -> str:
 
 
 def _name(name: str, longest: int = NAME) -> str:
-    return cut(printable(name), longest) or "(no name)"
+    return cut_within(printable(name), longest) or "(no name)"
 
 
 def _of(shown: Sequence[object], among: Sequence[object], what: str) -> str:

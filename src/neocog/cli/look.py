@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from neocog.cli.output import LIVE, PLAIN, emit, table, tell
 from neocog.errors import UsageError
 from neocog.progress import duration
 from neocog.run import RunFolder
-from neocog.understanding import LOOKS, OVERVIEW, Asked, Seen, open_subject, seen
+from neocog.understanding import LOOKS, OVERVIEW, Asked, Seen, is_ours, open_subject, seen
 from neocog.writing import written
 
 KINDS = (".png", ".svg")
@@ -24,8 +25,12 @@ ROWS = 40  # of a table, for people
 
 def look(options: argparse.Namespace) -> None:
     out = _out(options.out)
-    counting = Passing(sys.stderr)
     folder = RunFolder.open(options.run)
+    for what, _, ending in _looks(options) if out else ():
+        path = _path(out, folder, what, ending)
+        for each in (path, path.with_suffix(".npz")) if options.json else (path,):
+            _check_free(each)
+    counting = Passing(sys.stderr)
     subject = open_subject(folder, from_dir=options.from_dir, tell=tell, progress=counting)
     facts = []
     for what, asked, ending in _looks(options):
@@ -77,6 +82,15 @@ def _out(given: str | None) -> Path | None:
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}")
     return out
+
+
+def _check_free(path: Path) -> None:
+    """`UsageError` where something lies there that no look has written."""
+    if os.path.lexists(path) and not is_ours(path):
+        raise UsageError(
+            f"--out: {path} is there already, and is none of neocog look's; name a new file, or "
+            "remove that one"
+        )
 
 
 def _path(out: Path | None, folder: RunFolder, what: str, ending: str) -> Path:

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from neocog.cli import devices
 from neocog.cli.parser import parser
@@ -21,6 +22,9 @@ SAID = 3.0  # seconds
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code comes back. Messages go to stderr, results to stdout."""
+    for name in ("stdout", "stderr"):  # closed, as for what a clock starts: nobody listens
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is no failure
             stream.reconfigure(errors="backslashreplace")

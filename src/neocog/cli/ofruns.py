@@ -100,7 +100,9 @@ def look(commands: Commands) -> None:
         about="look into a network: filters, maps, Grad-CAM, mistakes",
     )
     made.add_argument("run", metavar="RUN", help="the run folder of a trained network")
-    made.add_argument("files", metavar="PICTURE", nargs="*", help="what it sees in these")
+    made.add_argument(
+        "files", metavar="PICTURE", nargs="*", default=[], help="what it sees in these"
+    )
     made.add_argument(
         "--what",
         metavar="NAME",

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from neocog.progress import duration
 from neocog.recipes import described
+from neocog.report.percents import percent
 
 if TYPE_CHECKING:
     from neocog.planning import Plan
@@ -72,12 +73,12 @@ def score_lines(scores: dict[str, Any], *, chosen: bool) -> list[str]:
     for split in ("test", "validation"):
         said = scores[split]
         if said is not None:
-            top5 = "" if said["top5"] is None else f"   top-5 {said['top5']:.2%}"
+            top5 = "" if said["top5"] is None else f"   top-5 {percent(said['top5'])}"
             even = said["balanced"]  # said where classes are of such sizes that it differs
-            balanced = f"   balanced {even:.2%}" if abs(even - said["top1"]) >= 5e-5 else ""
+            balanced = f"   balanced {percent(even)}" if abs(even - said["top1"]) >= 5e-5 else ""
             lines.append(
-                f"{split:<11} top-1 {said['top1']:.2%}{balanced}{top5}   loss {said['loss']:.4f}"
-                f"   {said['n']:,} pictures{views}"
+                f"{split:<11} top-1 {percent(said['top1'])}{balanced}{top5}   "
+                f"loss {said['loss']:.4f}   {said['n']:,} pictures{views}"
             )
     if scores["test"] is None:
         why = ": the weights were chosen by these validation pictures"

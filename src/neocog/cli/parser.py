@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from neocog import __version__
 from neocog.cli import ofruns
-from neocog.cli.arguments import cache_size, command, device, from_dir, log, save_every
+from neocog.cli.arguments import (
+    Intermixed,
+    cache_size,
+    command,
+    device,
+    from_dir,
+    log,
+    save_every,
+)
 
 if TYPE_CHECKING:
     from neocog.cli.arguments import Commands
@@ -32,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"neocog {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Intermixed
+    )
     _nets(commands)
     _data(commands)
     _train(commands)

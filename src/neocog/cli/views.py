@@ -11,10 +11,11 @@ from neocog.analysis.scores import scores
 from neocog.cli.evaluated import comparison_lines, seed_lines
 from neocog.cli.output import Counting, Transfers, emit, table, tell
 from neocog.engine.views import Protocol, find
-from neocog.errors import UsageError
+from neocog.errors import NeocogError, UsageError
 from neocog.evaluation import Evaluation, compared
 from neocog.protocols import evaluate as asked
 from neocog.report.page import printable
+from neocog.report.percents import hundredths, percent
 from neocog.run import RunFolder
 
 
@@ -25,7 +26,7 @@ def evaluate(options: argparse.Namespace) -> None:
     try:
         said = asked(
             options.runs,
-            views=options.views or "single",
+            views="single" if options.views is None else options.views,
             scales=_scales(options.scales),
             data=options.data,
             from_dir=options.from_dir,
@@ -100,9 +101,17 @@ def _learnt(seen: dict[str, int] | None) -> str:
 def _row(said: Evaluation) -> list[str]:
     row = [printable(said.runs[0]), said.networks[0], *_numbers(said)]
     if said.own:
-        then = RunFolder.open(said.runs[0]).predictions(said.split)
-        row.append("" if then is None else f"{scores(then)['top1']:.2%}")
+        row.append(_then(said))
     return row
+
+
+def _then(said: Evaluation) -> str:
+    """Top-1 as it was scored when it was trained."""
+    try:
+        then = RunFolder.open(said.runs[0]).predictions(said.split)
+        return "" if then is None else percent(scores(then)["top1"])
+    except NeocogError:
+        return "damaged"
 
 
 def _numbers(said: Evaluation) -> list[str]:
@@ -110,16 +119,16 @@ def _numbers(said: Evaluation) -> list[str]:
     return [
         f"{said.facts['passes']:,}",
         " ".join(str(side) for side in said.facts["scales"] or ()),
-        f"{of['top1']:.2%}",
-        f"{100 * said.interval.low:.2f} to {said.interval.high:.2%}",
-        "" if of["top5"] is None else f"{of['top5']:.2%}",
+        percent(of["top1"]),
+        f"{hundredths(said.interval.low)} to {percent(said.interval.high)}",
+        "" if of["top5"] is None else percent(of["top5"]),
         f"{of['loss']:.4f}",
     ]
 
 
 def _scales(given: str | None) -> list[int]:
     try:
-        return [int(side) for side in given.split(",")] if given else []
+        return [] if given is None else [int(side) for side in given.split(",")]
     except ValueError:
         raise UsageError(
             f"--scales: {given} was given; it takes whole numbers of pixels, as 224,256,288"

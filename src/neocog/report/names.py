@@ -17,6 +17,18 @@ def cut(name: str, longest: int) -> str:
     return kept + "…"
 
 
+def cut_within(name: str, longest: int) -> str:
+    """The same with its end: names that begin alike are told apart."""
+    if columns(name) <= longest:
+        return name
+    end = ""
+    for sign in reversed(name):
+        if columns(sign + end) > longest // 3:
+            break
+        end = sign + end
+    return cut(name, longest - columns(end)) + end
+
+
 def columns(text: str) -> int:
     """How many columns a terminal takes for it."""
     return sum(map(_width, text))

@@ -13,6 +13,7 @@ from neocog import runtext
 from neocog.analysis.evaluation import PROTOCOLS, check_classes, scores_of
 from neocog.analysis.scores import scores
 from neocog.errors import NeocogError, UsageError
+from neocog.now import diverged
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Predictions
 from neocog.reporting.choice import Choice
@@ -49,6 +50,11 @@ class Facts:
     def split(self) -> str:
         """The split that counts."""
         return split_of(self.folder)
+
+    @cached_property
+    def diverged(self) -> str | None:
+        """Why, if it did."""
+        return diverged(self.folder.path)
 
     @cached_property
     def choice(self) -> Choice | None:
@@ -95,9 +101,12 @@ def facts_of(folder: RunFolder, gathered: Gathered) -> Facts:
     views = recipe.views if recipe else "one"
     views = PROTOCOLS.get(views, views)
     classes = spec.classes if spec else ()
-    scored = {}
-    for split in list(said) if classes else ():
-        held_out = said.get("validation") if split == "test" else None
+    scored: dict[str, dict[str, Any]] = {}
+    for split in ("validation", "test") if classes else ():
+        if split not in said:
+            continue
+        sound = split == "test" and "validation" in scored  # what a temperature is fitted to
+        held_out = said["validation"] if sound else None
         made = read(f"{split}.npz", lambda: _scored(folder, split, said, views, held_out))  # noqa: B023
         if made is not None:
             scored[split] = made

@@ -54,13 +54,14 @@ class Gathering:
     data: Dataset | None = None  # of a run whose data were not had by name
     tell: Tell = field(default=lambda line: None)
     progress: Progress = field(default=lambda what, done, total: None)
+    afresh: bool = False  # whatever was gathered before
 
 
 def gathered(folder: RunFolder, how: Gathering) -> Gathered:
     """looked.npz, as it is or made anew where it is not of these weights; what cannot be had is
     told. Of a run without weights there is nothing.
     """
-    before = _before(folder, how)
+    before = None if how.afresh else _before(folder, how)
     if not (folder.path / "best.safetensors").exists():
         return Gathered(None, "network", "best.safetensors: missing from this run folder")
     try:

@@ -29,6 +29,7 @@ Value = Callable[[Epoch], float | None]
 
 def curves(runs: Sequence[Facts], at: Place) -> Section | None:
     """Of one run, or of several laid over each other."""
+    given = len(runs)
     runs = [run for run in runs if run.history]
     if not runs:
         return None
@@ -41,6 +42,10 @@ def curves(runs: Sequence[Facts], at: Place) -> Section | None:
             f"<li>{swatch(n)}{name(run.name)}</li>" for n, run in enumerate(runs[: len(COLOURS)])
         )
         parts += [f"<ul class=legend>{named}</ul>"]
+        drawn_runs = min(len(runs), len(COLOURS))
+        if drawn_runs < given:
+            said = at.say("some_runs").format(n=drawn_runs, of=given)
+            parts += [paragraph(said, kind="weak")]
     parts += [f"<div class=figures>{''.join(drawn)}</div>"]
     if len(runs) == 1:
         parts += [fold(at.say("numbers"), _numbers(runs[0], at))]

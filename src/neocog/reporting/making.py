@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -76,9 +77,17 @@ def report(
     if way.sample is not None and way.sample < 1:
         raise UsageError(f"--sample {way.sample}: at least 1")
     once, repeated = _each_once(folders)
-    path = _target(default_out(once, lang) if out is None else Path(out).expanduser())
+    path = _target(default_out(once, lang) if out is None else Path(out))
     runs = _told_apart([facts_of(folder, gathered(folder, way)) for folder in once])
-    content = whole(runs, lang, repeated=repeated).encode("utf-8", "replace")
+    try:
+        page = whole(runs, lang, repeated=repeated)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        # looked.npz may have been edited, or be another version's: then all of it is made anew
+        way.tell("what was gathered for an earlier report is of another kind; it is gathered anew")
+        afresh = dataclasses.replace(way, afresh=True)
+        runs = _told_apart([facts_of(folder, gathered(folder, afresh)) for folder in once])
+        page = whole(runs, lang, repeated=repeated)
+    content = page.encode("utf-8", "replace")
     written(path, lambda file: file.write(content))
     return Report(path, lang, runs, repeated, len(content))
 
@@ -127,11 +136,14 @@ def _each_once(folders: Sequence[RunFolder]) -> tuple[list[RunFolder], list[str]
 
 
 def _told_apart(runs: list[Facts]) -> list[Facts]:
-    """Runs of one name are called by the folder they lie in, too."""
+    """Runs of one name are called by as many of the folders they lie in as it takes, too."""
     names = [run.name for run in runs]
-    for run in runs:
-        if names.count(run.name) > 1:
-            object.__setattr__(run, "name", "/".join(run.folder.path.resolve().parts[-2:]))
+    for name in {name for name in names if names.count(name) > 1}:
+        alike = [run for run in runs if run.name == name]
+        places = [run.folder.path.resolve().parts for run in alike]
+        count = next(n for n in range(2, 10**6) if len({p[-n:] for p in places}) == len(alike))
+        for run, place in zip(alike, places, strict=True):
+            object.__setattr__(run, "name", "/".join(place[-count:]))
     return runs
 
 
@@ -148,7 +160,7 @@ def _target(path: Path) -> Path:
             f"--out {path}: there is another file already, which is no report of neocog's; name a "
             "new one, or remove it"
         )
-    return path
+    return path.resolve() if path.is_symlink() else path
 
 
 def _ours(path: Path) -> bool:

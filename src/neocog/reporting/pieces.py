@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from neocog.report import thumbs
+from neocog.report import percents, thumbs
 from neocog.report.names import cut
 from neocog.report.page import printable
 from neocog.reporting.words import say
@@ -135,8 +135,13 @@ def command(words: str) -> str:
     return f"<pre tabindex=0><code>{text(words)}</code></pre>"
 
 
+def hundredths(value: float, digits: int = 2) -> str:
+    """A share in percent, without its sign; in signs that mean nothing to HTML."""
+    return percents.hundredths(value, digits).replace(">", "≥").replace("<", "≤")
+
+
 def share(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    return "–" if value is None else f"{hundredths(value, digits)} %"
 
 
 def count(value: float) -> str:

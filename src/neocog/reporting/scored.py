@@ -17,6 +17,7 @@ from neocog.reporting.pieces import (
     Section,
     count,
     fold,
+    hundredths,
     name,
     paragraph,
     share,
@@ -84,7 +85,7 @@ def _span(key: str, span: dict[str, Any] | None) -> str:
     low, high = span["low"], span["high"]
     if key == "loss":
         return f"{low:.4f} – {high:.4f}"
-    return f"{100 * low:.2f} – {100 * high:.2f}"
+    return f"{hundredths(low)} – {hundredths(high)}"
 
 
 def _method(span: dict[str, Any], at: Place) -> str:
@@ -188,7 +189,7 @@ def _class_table(made: Sequence[dict[str, Any]], caption: str, at: Place) -> str
         [
             name(each["class"], 40),
             share(each["recall"], 1),
-            f"{100 * each['interval']['low']:.1f} – {100 * each['interval']['high']:.1f}",
+            " – ".join(hundredths(each["interval"][end], 1) for end in ("low", "high")),
             _dot(each),
             share(each["precision"], 1),
             share(each["f1"], 1),

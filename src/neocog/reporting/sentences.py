@@ -30,8 +30,8 @@ SENTENCES = {
         "这些图像可能用于选择权重，因此得分略偏高。",
     ),
     "most_confused": (
-        "Most often, {shown} is taken for {taken}: {n} times, {share} of its pictures.",
-        "最常见的是把 {shown} 当作 {taken}：{n} 次，占该类图像的 {share}。",
+        "Most often, {shown} is taken for {taken}: {n} of its {size} pictures, {share}.",
+        "最常见的是把 {shown} 当作 {taken}：该类 {size} 张图像中有 {n} 张，占 {share}。",
     ),
     "worst_class": (
         "It knows {name} worst: {share} of these pictures are answered rightly.",
@@ -42,6 +42,10 @@ SENTENCES = {
         "This run is not finished: {done} of {of} epochs are done, and nothing is scored yet. What "
         "there is of it is shown. Go on with it by:",
         "本次训练尚未完成：{of} 轮中已完成 {done} 轮，尚无评分。以下仅为已有内容。继续训练：",
+    ),
+    "diverged": (
+        "Training diverged, and nothing is scored. What there is of it is shown. It ended so:",
+        "训练已发散，没有评分。以下仅为已有内容。结束原因：",
     ),
     "no_test": (
         "The data have no test split. All scores are of validation pictures, which may have served "

@@ -15,6 +15,7 @@ from neocog.reporting.pieces import (
     Place,
     Section,
     count,
+    hundredths,
     millions,
     name,
     paragraph,
@@ -55,13 +56,14 @@ def _row(run: Facts, at: Place) -> list[str]:
     sizes = [millions(network[key]) if network else "–" for key in ("parameters", "multiply_adds")]
     taken = [text(spell(at.lang, run.seconds))]
     if made is None:
-        state = at.say("damaged_word" if run.finished else "unfinished_word")
+        ended = "unfinished_word" if run.diverged is None else "diverged_word"
+        state = at.say("damaged_word" if run.finished else ended)
         return [text(state), "–", "–", "–", *sizes, *taken, "–"]
     span = made["intervals"]["top1"]
     split = "" if run.split == "test" else f" ({text(at.say('split_' + run.split))})"
     return [
         share(made["top1"]),
-        f"{100 * span['low']:.2f} – {100 * span['high']:.2f}",
+        f"{hundredths(span['low'])} – {hundredths(span['high'])}",
         share(made["balanced"]),
         f"{made['loss']:.4f}",
         *sizes,
@@ -170,5 +172,5 @@ def _spread(key: str, found: dict[str, Any], at: Place) -> list[str]:
         numbers = [f"{found['mean']:.4f}", f"{found['sd']:.4f}"]
         return [text(at.say(key)), *numbers, f"{span['low']:.4f} – {span['high']:.4f}"]
     numbers = [share(found["mean"]), f"{100 * found['sd']:.2f}"]
-    between = f"{100 * span['low']:.2f} – {100 * span['high']:.2f}"
+    between = f"{hundredths(span['low'])} – {hundredths(span['high'])}"
     return [text(at.say(key)), *numbers, between]

@@ -19,6 +19,7 @@ from neocog.reporting.pieces import (
     count,
     facts,
     fold,
+    hundredths,
     millions,
     name,
     paragraph,
@@ -26,6 +27,7 @@ from neocog.reporting.pieces import (
     table,
     text,
 )
+from neocog.stopping import quoted
 from neocog.watching.words import spell
 
 TOO_FEW = 30  # pictures: then the score says little, and that is said
@@ -41,7 +43,7 @@ def when(run: Facts) -> str:
     started = (run.environment or {}).get("started")
     try:
         moment = datetime.fromisoformat(str(started)).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
@@ -60,7 +62,9 @@ def lead(run: Facts, at: Place) -> str:
 def _state(run: Facts, at: Place) -> Iterator[str]:
     """What has to be known before any number is read."""
     said = []
-    if not run.finished:
+    if not run.finished and run.diverged is not None:
+        said += [at.p("diverged"), paragraph(relative(run.diverged, run.folder))]
+    elif not run.finished:
         done, of = len(run.history or []), f"{run.recipe.epochs:g}" if run.recipe else "?"
         said += [
             paragraph(at.say("unfinished").format(done=done, of=of)),
@@ -94,7 +98,7 @@ def _hero(run: Facts, at: Place) -> Iterator[str]:
     span = made["intervals"]["top1"]
     split = at.say(f"of_{run.split}").format(n=count(made["n"]))
     yield (
-        f"<div class=hero><div><p class=big>{100 * made['top1']:.2f}<small>%</small></p>"
+        f"<div class=hero><div><p class=big>{hundredths(made['top1'])}<small>%</small></p>"
         f"<p><strong>{text(at.say('top1_of').format(split=split))}</strong></p>"
         f"{paragraph(at.say('interval').format(low=share(span['low']), high=share(span['high'])))}"
         f"{paragraph(at.say('views').format(views=made['protocol']), kind='weak')}</div>"
@@ -128,9 +132,14 @@ def _fails(run: Facts, at: Place) -> Iterator[str]:
     pair = made["confused"][0]
     worst = min((each for each in made["classes"] if each["n"]), key=lambda each: each["recall"])
     yield at.heading("fails")
+    (size,) = {each["n"] for each in made["classes"] if each["class"] == pair["class"]}
     yield paragraph(
         at.say("most_confused").format(
-            shown=pair["class"], taken=pair["as"], n=count(pair["n"]), share=share(pair["share"], 1)
+            shown=pair["class"],
+            taken=pair["as"],
+            n=count(pair["n"]),
+            size=count(size),
+            share=share(pair["share"], 1),
         )
     )
     yield paragraph(
@@ -190,7 +199,7 @@ def _value(value: object) -> str:
 
 
 def _carried_out(run: Facts, at: Place) -> Iterator[tuple[str, str]]:
-    of: dict[str, Any] = (run.environment or {}).get("hardware") or {}
+    of = _within(run.environment or {}, "hardware")
     if of.get("name"):
         yield at.say("hardware"), text(of["name"])
     if run.history:
@@ -241,13 +250,18 @@ def typed(environment: dict[str, Any]) -> str | None:
 
 
 def _environment(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for what, value in {**(told.get("versions") or {}), "system": told.get("system")}.items():
+    for what, value in {**_within(told, "versions"), "system": told.get("system")}.items():
         if value:
             yield str(what), str(value)
-    for what, value in (told.get("hardware") or {}).items():
+    for what, value in _within(told, "hardware").items():
         if isinstance(value, str | int | float) and value != "":
             yield str(what), str(value)
 
 
+def _within(told: dict[str, Any], what: str) -> dict[str, Any]:
+    found = told.get(what)
+    return found if isinstance(found, dict) else {}
+
+
 def _called(run: Facts) -> str:
-    return shlex.quote(run.name)
+    return quoted(run.name)

@@ -67,6 +67,10 @@ WORDS = {
     "learning_rate": ("learning rate", "学习率"),
     "norms_weights": ("norm of weights", "权重范数"),
     "norms_gradient": ("norm of gradients", "梯度范数"),
+    "some_runs": (
+        "Drawn are {n} of {of} runs: the first that have a history, as many as there are colours.",
+        "共 {of} 次训练，此处绘制 {n} 次：有记录的前几次，以可区分的颜色数为限。",
+    ),
     "some_layers": ("{n} of {of} layers", "{of} 层中的 {n} 层"),
     "epoch": ("epoch", "轮次"),
     "train": ("training", "训练"),
@@ -183,6 +187,7 @@ WORDS = {
     "interval_word": ("95 % interval", "95% 区间"),
     "beside_table": ("All runs", "全部训练"),
     "damaged_word": ("damaged", "文件损坏"),
+    "diverged_word": ("diverged", "已发散"),
     "unfinished_word": ("not finished", "未完成"),
     "differences": ("Better, or by chance?", "更好，还是偶然？"),
     "points": ("points of top-1", "Top-1 百分点"),

@@ -16,10 +16,20 @@ from neocog.data.dataset import Dataset
 from neocog.errors import UsageError, unknown
 from neocog.run import RunFolder
 from neocog.understanding import ofdata, ofnetwork, ofpictures
-from neocog.understanding.seen import Asked, Progress, Seen
+from neocog.understanding.seen import Asked, Progress, Seen, is_ours
 from neocog.understanding.subject import Subject
 
-__all__ = ["LOOKS", "OVERVIEW", "Asked", "Look", "Seen", "Subject", "look", "open_subject"]
+__all__ = [
+    "LOOKS",
+    "OVERVIEW",
+    "Asked",
+    "Look",
+    "Seen",
+    "Subject",
+    "is_ours",
+    "look",
+    "open_subject",
+]
 
 
 @dataclass(frozen=True)

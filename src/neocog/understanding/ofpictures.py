@@ -21,6 +21,7 @@ from neocog.understanding.seen import Asked, Seen
 from neocog.understanding.subject import Subject
 
 PICTURES = 4  # of a split, where no file is named
+SPARE = 20  # pictures that are tried where none of the chosen can be read
 PASSES = 150  # of one picture through the network
 MAPS = 8  # channels a layer
 MOST_ROWS = 10  # layers
@@ -42,8 +43,10 @@ def pictures(subject: Subject, asked: Asked, count: int) -> list[Picture]:
     if asked.files:
         return [Picture(file.name, subject.picture(file)) for file in asked.files]
     part = subject.part(asked.split)
-    places = subject.places(part, min(count, len(part.split)))
-    images, kept = subject.images(part, places)
+    images, kept = subject.images(part, subject.places(part, min(count, len(part.split))))
+    if not len(kept):
+        images, kept = subject.images(part, subject.places(part, min(SPARE, len(part.split))))
+        images, kept = images[:count], kept[:count]
     labels = part.split.labels.cpu()[torch.from_numpy(kept)].tolist()
     names = [str(part.called(int(part.there[place]))) for place in kept]
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from neocog.report import curves
 from neocog.report.page import printable
 
 DPI = 120
+MAKER = "neocog look"  # stands in what is written, to be known again
+SEARCHED = 1 << 16  # bytes of a figure: it stands at the beginning
 Progress = Callable[[str, int, int], None]  # what is counted, done, of how many
 
 
@@ -52,11 +55,27 @@ class Seen:
         """
         said = "\n".join(map(printable, self.words.splitlines()))
         content = io.BytesIO()
-        self.figure.savefig(content, format=kind, dpi=DPI, metadata={"Description": said})
+        by = "Software" if kind == "png" else "Creator"
+        told = {by: MAKER, "Description": said}
+        self.figure.savefig(content, format=kind, dpi=DPI, metadata=told)
         return content.getvalue()
 
     def npz(self) -> bytes:
         """The arrays as the content of an .npz file."""
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **self.arrays)
+        with zipfile.ZipFile(content, "a") as held:
+            held.comment = MAKER.encode()
         return content.getvalue()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a figure or the arrays of a look, and may be written over by another."""
+    try:
+        if path.suffix.lower() == ".npz":
+            with zipfile.ZipFile(path) as held:
+                return held.comment == MAKER.encode()
+        with path.open("rb") as file:
+            return MAKER.encode() in file.read(SEARCHED)
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
+        return False

@@ -12,6 +12,7 @@ from html import escape
 from neocog.records import Epoch
 from neocog.report.lines import Line, in_steps, svg, swatch
 from neocog.report.page import page, policy, printable
+from neocog.report.percents import percent
 from neocog.watching.seen import Look, Seen
 from neocog.watching.words import say, spell
 
@@ -283,7 +284,7 @@ def _loss(value: float | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.2%}"
+    return "" if value is None else escape(percent(value))
 
 
 def _text(text: str) -> str:

@@ -31,6 +31,7 @@ from neocog.watching.words import LANGUAGES, preferred
 PORT = 8642
 TRIED = 20  # ports after it, where it is in use
 SHOWN = 100  # runs that one may ask for
+KEPT, MOST = 16, 4 << 20  # answers that are kept for others who ask, and their bytes, about
 IDLE = 30.0  # seconds that a connection may say nothing
 
 HEADERS = {
@@ -94,9 +95,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         """What `make` gives, made once for as long as nothing changes."""
         with self._lock:
             if key not in self._made:
-                if len(self._made) > 16:
+                made = make().encode()
+                if len(self._made) >= KEPT or sum(map(len, self._made.values())) > MOST:
                     self._made.clear()
-                self._made[key] = make().encode()
+                self._made[key] = made
             return self._made[key]
 
 
