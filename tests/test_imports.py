@@ -81,7 +81,9 @@ MAY = {
     },
     "evaluation": {"engine", "records", "analysis", "run"},
     "otherdata": {"data", "run", "rundata", "asked"},
+    "asking": {"data", "engine", "records", "evaluation", "otherdata"},
     "protocols": {
+        "asking",
         "data",
         "engine",
         "records",

@@ -18,7 +18,7 @@ from tests.conftest import Silent
 from tests.folders import flat_folder, tree_digest
 
 import neocog
-from neocog import api, protocols
+from neocog import api, asking
 from neocog.cli.main import main
 from neocog.cli.views import lines
 from neocog.data.dataset import Dataset, Split
@@ -96,7 +96,7 @@ def test_what_was_said_is_kept_with_its_facts_and_read_again(
     assert RunFolder.open(runs[0]).facts("test.multi-scale") == first.facts
     facts = {"views": "multi-scale", "scales": [28, 32, 36], "passes": 6, "averaged": "softmax"}
     assert facts.items() <= first.facts.items()
-    monkeypatch.setattr(protocols, "viewed", never)
+    monkeypatch.setattr(asking, "viewed", never)
     again = neocog.evaluate(runs[0], views="multi-scale", tell=quiet)  # the data are not needed
     assert again.kept
     assert not first.kept
@@ -204,6 +204,34 @@ def test_a_network_of_ones_own_is_asked_and_not_slid(mirrorable: Dataset, tmp_pa
 
 
 # -- several runs
+
+
+def test_weights_from_elsewhere_are_asked_as_a_runs_are(
+    runs: list[Path], mirrorable: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.open(runs[0])
+    network = folder.new_network()
+    folder.load_weights(network)
+    other = dataclasses.replace(
+        mirrorable, classes=tuple(reversed(mirrorable.classes)), name="others",
+        test=Split(mirrorable.test.images, 9 - mirrorable.test.labels),
+    )  # fmt: skip
+    alone = neocog.Pretrained(network, folder.spec, "from elsewhere")
+    for views in ("single", "ten-crop"):
+        own = neocog.evaluate(runs[0], views=views, data=mirrorable, tell=quiet)
+        said = neocog.evaluate(alone, views=views, data=other, tell=quiet)
+        assert np.array_equal(said.predictions.logits, own.predictions.logits)
+        assert np.array_equal(said.predictions.labels, own.predictions.labels)  # by name
+        assert (said.runs, said.seen, said.own) == (("from elsewhere",), None, False)
+    both = neocog.evaluate([alone, runs[1]], data=other, tell=quiet)
+    assert [member.runs[0] for member in both.members] == ["from elsewhere", str(runs[1])]
+    with pytest.raises(UsageError, match="from elsewhere: it is of no run; name the pictures"):
+        neocog.evaluate(alone, tell=quiet)
+    for classes, words in ((("x",) * 10, "knows no class"), (("x", "y"), "other classes than")):
+        spec = dataclasses.replace(folder.spec, classes=classes)
+        with pytest.raises(UsageError, match=words):
+            odd = neocog.Pretrained(network, spec)
+            neocog.evaluate(odd if len(classes) > 2 else [alone, odd], data=other, tell=quiet)
 
 
 def test_of_several_runs_the_probabilities_are_averaged(

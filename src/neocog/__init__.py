@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neocog.api import Run, plan, resume, train
     from neocog.api import open_run as open  # noqa: F401
+    from neocog.asking import Pretrained
     from neocog.data.dataset import Dataset
     from neocog.data.loading import load, load_folder
+    from neocog.data.spec import InputSpec
     from neocog.errors import DataError, NeocogError, UsageError
     from neocog.networks import NETWORKS, create, vgg
     from neocog.protocols import evaluate
@@ -33,7 +35,9 @@ __all__ = [
     "NETWORKS",
     "DataError",
     "Dataset",
+    "InputSpec",
     "NeocogError",
+    "Pretrained",
     "Recipe",
     "Run",
     "UsageError",
@@ -56,6 +60,8 @@ _HOMES = {
     "Dataset": ("neocog.data.dataset", "Dataset"),
     "load": ("neocog.data.loading", "load"),
     "load_folder": ("neocog.data.loading", "load_folder"),
+    "InputSpec": ("neocog.data.spec", "InputSpec"),
+    "Pretrained": ("neocog.asking", "Pretrained"),
     "evaluate": ("neocog.protocols", "evaluate"),
     "Recipe": ("neocog.recipe", "Recipe"),
     "Run": ("neocog.api", "Run"),

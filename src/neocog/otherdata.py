@@ -50,13 +50,13 @@ def split_of(dataset: Dataset) -> tuple[str, Pictures]:
     return ("test", dataset.test) if len(dataset.test) else ("validation", dataset.val)
 
 
-def labels_of(folder: RunFolder, classes: Sequence[str], data: str) -> Tensor:
-    """The run's labels of a data set's classes, by name: int64 (K,)."""
-    own = {name: number for number, name in enumerate(folder.spec.classes)}
+def labels_of(known: Sequence[str], classes: Sequence[str], data: str) -> Tensor:
+    """A network's labels of a data set's classes, by name: int64 (K,); `known` are its own."""
+    own = {name: number for number, name in enumerate(known)}
     strange = [name for name in classes if name not in own]
     if strange:
         raise UsageError(
-            f"data {data}: the run knows no class {', '.join(map(repr, strange[:SHOWN]))}"
+            f"data {data}: the network knows no class {', '.join(map(repr, strange[:SHOWN]))}"
             f"{' and others' if len(strange) > SHOWN else ''}; its classes are "
             f"{', '.join(list(own)[: 2 * SHOWN])}{', ...' if len(own) > 2 * SHOWN else ''}"
         )

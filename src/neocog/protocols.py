@@ -9,18 +9,28 @@ import time
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from neocog import otherdata
+from neocog.asking import (
+    Pretrained,
+    Question,
+    Tell,
+    Watch,
+    alone,
+    asked_of,
+    facts_of,
+    known_by,
+    said_of,
+)
 from neocog.data.dataset import Dataset, Pictures
-from neocog.engine.hardware import Wanted, choose
 from neocog.engine.pieces import Sides, trained_at
-from neocog.engine.views import Protocol, check, find, viewed
+from neocog.engine.views import Protocol, check, find
 from neocog.errors import NeocogError, UsageError
 from neocog.evaluation import Evaluation, together
 from neocog.records import Predictions
@@ -28,12 +38,8 @@ from neocog.run import RunFolder
 from neocog.rundata import dataset_of
 from neocog.stopping import quoted
 
-FORM = 1  # of what is kept: raised when a protocol comes to other numbers
 SAME = ("form", "views", "split", "scales", "weights", "data")  # then what was kept is read again
 EVERY = 10.0  # seconds between two lines of progress
-
-Tell = Callable[[str], None]
-Watch = Callable[[str, int, int], None]  # of which run, pictures done, pictures in all
 
 
 class InHand(typing.Protocol):
@@ -44,20 +50,7 @@ class InHand(typing.Protocol):
     def network(self) -> nn.Module: ...
 
 
-AnyRun = InHand | RunFolder | str | Path
-
-
-@dataclass(frozen=True, eq=False)
-class _Question:
-    """What every run is asked."""
-
-    protocol: Protocol
-    scales: Sequence[int]
-    other: Dataset | None  # instead of the run's own data
-    from_dir: str | Path | None
-    tell: Tell
-    progress: Callable[[str, int, int | None], None] | None
-    watch: Watch
+AnyRun = InHand | RunFolder | Pretrained | str | Path
 
 
 def evaluate(
@@ -81,25 +74,31 @@ def evaluate(
     has learnt from is told. `from_dir` is where the data are now. Words go to `tell`, what is
     fetched to `progress`, and to `watch` run, pictures done and pictures in all. Raises
     `UsageError` for a protocol that makes no sense of these pictures, and for runs of other ones.
+
+    A network that comes with weights from elsewhere is asked as `Pretrained(network, spec)`, of
+    `data`; whether it was trained on any of that is not known.
     """
     each = [runs] if isinstance(runs, str | Path) or not isinstance(runs, Sequence) else list(runs)
     in_hand = [_opened(run) for run in each]
-    folders, protocol, say = [folder for folder, _ in in_hand], find(views), tell or _to_stderr
-    _check_runs(folders)
-    for folder in folders:  # said before anything is fetched
-        protocol.sides_of(folder.spec, scales)
+    protocol, say = find(views), tell or _to_stderr
+    _check_runs([run for run, _ in in_hand], data)
+    for run, _ in in_hand:  # said before anything is fetched
+        protocol.sides_of(run.spec, scales)
     other = None if data is None else otherdata.loaded(data, from_dir, say, progress)
-    asked = _Question(
+    asked = Question(
         protocol, scales, other, from_dir, say, progress, watch or _Lines(say, views).see
     )
-    said = [_one(folder, network, asked) for folder, network in in_hand]
+    said = [
+        alone(run, asked) if isinstance(run, Pretrained) else _one(run, network, asked)
+        for run, network in in_hand
+    ]
     return said[0] if len(said) == 1 else together(said)
 
 
 # -- one run
 
 
-def _one(folder: RunFolder, network: nn.Module | None, asked: _Question) -> Evaluation:
+def _one(folder: RunFolder, network: nn.Module | None, asked: Question) -> Evaluation:
     sides = asked.protocol.sides_of(folder.spec, asked.scales)
     facts, data = _facts(folder, asked.protocol, sides), folder.data
     mirrors = bool(data.get("mirrors", True))
@@ -127,7 +126,7 @@ def _one(folder: RunFolder, network: nn.Module | None, asked: _Question) -> Eval
     )
     split = dataset.splits[facts["split"]]
     said = _asked(folder, network, split, asked, sides)
-    facts = {**facts, **_known_by(split)}
+    facts = {**facts, **known_by(split)}
     try:
         folder.write_predictions(name, said, facts=facts)
     except NeocogError as error:  # somebody else's run, say: what took minutes is not lost for it
@@ -144,46 +143,32 @@ def _is_own(folder: RunFolder, dataset: Dataset) -> bool:
 def _of_others(
     folder: RunFolder,
     network: nn.Module | None,
-    asked: _Question,
+    asked: Question,
     dataset: Dataset,
     facts: dict[str, Any],
 ) -> Evaluation:
     """Of pictures that are not those the run was scored by. Nothing is kept."""
-    numbers = otherdata.labels_of(folder, dataset.classes, dataset.name)
-    check(
-        asked.protocol,
-        folder.spec,
-        mirrors=dataset.mirrors and bool(folder.data.get("mirrors", True)),
-        data=dataset.name,
-    )
-    name, split = otherdata.split_of(dataset)
+    mirrors = dataset.mirrors and bool(folder.data.get("mirrors", True))
+    check(asked.protocol, folder.spec, mirrors=mirrors, data=dataset.name)
+    otherdata.labels_of(folder.spec.classes, dataset.classes, dataset.name)  # if they fit at all
+    split = otherdata.split_of(dataset)[1]
     seen = otherdata.seen(folder, split, tell=asked.tell, progress=asked.progress)
-    said = _asked(folder, network, split, asked, tuple(facts["scales"]))
-    said = Predictions(logits=said.logits, labels=numbers[torch.from_numpy(said.labels)].numpy())
-    facts = {**facts, **_known_by(split), "split": name, "data": dataset.fingerprint()}
-    where = (str(folder.path),), (folder.network_name,)
-    return Evaluation(*where, dataset.name, name, said, facts, own=False, seen=seen)
+    ask = partial(_asked, folder, network, asked=asked, sides=tuple(facts["scales"]))
+    where = str(folder.path), folder.network_name
+    return said_of(dataset, folder.spec.classes, ask, facts, where, seen)
 
 
 def _asked(
     folder: RunFolder,
     network: nn.Module | None,
     split: Pictures,
-    asked: _Question,
+    asked: Question,
     sides: Sides,
 ) -> Predictions:
     _say_of_scale(folder, asked)
-    device = choose(Wanted()).device
     network = folder.new_network() if network is None else network
     folder.load_weights(network)
-    return viewed(
-        network.to(device),
-        split.to(str(device)),
-        folder.spec,
-        asked.protocol,
-        sides=sides if asked.protocol.slides else (),
-        watch=lambda done, count: asked.watch(str(folder.path), done, count),
-    )
+    return asked_of(network, folder.spec, str(folder.path), split, asked, sides)
 
 
 def _facts(folder: RunFolder, protocol: Protocol, sides: Sides) -> dict[str, Any]:
@@ -194,19 +179,14 @@ def _facts(folder: RunFolder, protocol: Protocol, sides: Sides) -> dict[str, Any
     except OSError as error:
         raise NeocogError(f"{path}: the weights cannot be read: {error.strerror}") from error
     return {
-        "form": FORM,
-        "views": protocol.name,
+        **facts_of(protocol, sides),
         "split": "test" if folder.data["pictures"]["test"] else "validation",
-        "scales": list(sides),
-        "passes": protocol.count(sides),
-        "averaged": protocol.averaged,
-        "source": protocol.source,
         "weights": weights,
         "data": folder.data["fingerprint"],
     }
 
 
-def _say_of_scale(folder: RunFolder, asked: _Question) -> None:
+def _say_of_scale(folder: RunFolder, asked: Question) -> None:
     """Pieces of a picture show things larger than a network knows that has seen but whole ones."""
     spec, recipe = folder.spec, folder.recipe
     (side,) = trained_at(spec)
@@ -216,14 +196,6 @@ def _say_of_scale(folder: RunFolder, asked: _Question) -> None:
             f"{folder.path}: it was trained on whole pictures, and {asked.protocol.name} looks at "
             f"larger ones, from which it may lose; --set resize={side} trains as the papers did"
         )
-
-
-def _known_by(split: Pictures) -> dict[str, Any]:
-    """What tells these pictures from others, in whichever data set they are."""
-    seen = hashlib.sha256()
-    for fact in split.facts():
-        seen.update(repr(fact).encode("utf-8", "surrogatepass"))
-    return {"pictures": seen.hexdigest(), "count": len(split)}
 
 
 def _kept(
@@ -249,28 +221,39 @@ def _kept(
 # -- several runs, and words
 
 
-def _opened(run: AnyRun) -> tuple[RunFolder, nn.Module | None]:
+def _opened(run: AnyRun) -> tuple[RunFolder | Pretrained, nn.Module | None]:
     if isinstance(run, str | Path):
         return RunFolder.open(run), None
-    return (run, None) if isinstance(run, RunFolder) else (run.folder, run.network())
+    if isinstance(run, RunFolder | Pretrained):
+        return run, None
+    return run.folder, run.network()
 
 
-def _check_runs(folders: Sequence[RunFolder]) -> None:
-    if not folders:
+def _check_runs(runs: Sequence[RunFolder | Pretrained], data: object) -> None:
+    if not runs:
         raise UsageError("runs: none was given; name at least one run folder")
+    folders = [run for run in runs if isinstance(run, RunFolder)]
+    alone = [run for run in runs if isinstance(run, Pretrained)]
+    if alone and data is None:
+        raise UsageError(f"{alone[0].called}: it is of no run; name the pictures with data=")
     for folder in folders:
         if not folder.finished:
             raise UsageError(
                 f"{folder.path}: this run is not finished; `neocog resume {quoted(folder.path)}` "
                 "goes on with it"
             )
-        if folder.spec.classes != folders[0].spec.classes:
+    for run in runs[1:]:
+        if run.spec.classes != runs[0].spec.classes:
             raise UsageError(
-                f"{folder.path}: it has other classes than {folders[0].path}, so the two cannot be "
-                "averaged"
+                f"{_name_of(run)}: it has other classes than {_name_of(runs[0])}, so the two "
+                "cannot be averaged"
             )
     if len({folder.path.resolve() for folder in folders}) < len(folders):
         raise UsageError("a run is named twice; it would count twice in the mean")
+
+
+def _name_of(run: RunFolder | Pretrained) -> str:
+    return run.called if isinstance(run, Pretrained) else str(run.path)
 
 
 @dataclass(eq=False)
