@@ -13,14 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 from tests.analysis.made import answering, calibrated
 from tests.analysis.runs import run_with, without_test
+from tests.conftest import Silent
 from tests.reporting.reading import Page
 
 import neocog
 from neocog.cli.main import main
+from neocog.data.dataset import Dataset, Split
 from neocog.data.geometry import centre, scaled
 from neocog.errors import NeocogError, UsageError
 from neocog.report import thumbs
@@ -505,6 +508,38 @@ def test_the_command_line(copy: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_in_python_a_run_writes_its_own(copy: Path) -> None:
     assert neocog.open(copy).report(lang="zh") == copy / "report.zh.html"  # type: ignore[attr-defined]
+
+
+def test_a_users_own_network_and_pictures_are_reported(tmp_path: Path) -> None:
+    class Own(torch.nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(
+                torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(),
+                torch.nn.Linear(4 * 26 * 26, 3),
+            )  # fmt: skip
+
+    pixels = torch.randint(256, (90, 1, 28, 28), dtype=torch.uint8)
+    labels = torch.arange(90) % 3
+    pixels[labels == 1, :, :14] = 255
+    parts = [
+        Split(pixels[rows], labels[rows]) for rows in (slice(60), slice(60, 75), slice(75, 90))
+    ]
+    data = Dataset("mine", *parts, ("a", "b", "c"), (0.5,), (0.3,), True, (28, 28), "made up")
+    neocog.train(
+        Own(), data, recipe="quick", epochs=1, out=tmp_path / "run", watcher=Silent(),
+        tell=lambda line: None,
+    )  # fmt: skip
+    run = neocog.open(tmp_path / "run", network=Own())  # type: ignore[attr-defined]
+    told: list[str] = []
+    read = Page(run.report(data=data, tell=told.append).read_text(encoding="utf-8"))
+    assert read.sections() == EVERYTHING
+    assert told == []
+    # without them the rest is shown, and what is lacking is said
+    (tmp_path / "run/looked.npz").unlink()
+    read = Page(neocog.write_report(tmp_path / "run", tell=told.append).read_text(encoding="utf-8"))
+    assert "scores" in read.sections()
+    assert "layers" not in read.sections()
+    assert "a class that is not neocog's" in told[0]
 
 
 # -- pictures

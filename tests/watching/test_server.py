@@ -241,6 +241,22 @@ def test_a_long_history_makes_no_long_page(tmp_path: Path) -> None:
     assert "The last 200 of 5000 epochs" in pieces["numbers"]
 
 
+def test_what_is_kept_for_others_who_ask_stays_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neocog.watching.server.MOST", 50_000)
+    with serving(tmp_path) as made:
+        run(tmp_path / "a", epochs=150, of=200)
+        history = tmp_path / "a/history.jsonl"
+        lines = history.read_text().splitlines(keepends=True)
+        for epochs in range(100, 140):  # each time another answer, of some 30 kB
+            history.write_text("".join(lines[:epochs]))
+            made.reader._when = -1.0  # as if a moment had passed
+            get(made, "state.json")
+        assert sum(map(len, made._made.values())) < 50_000 + 60_000
+        assert made._made
+
+
 # -- what is not served
 
 
