@@ -33,7 +33,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from neocog.networks import start
+from neocog.networks import frugal, start
 from neocog.networks.residual import Residual
 from neocog.networks.variant import Variant
 
@@ -101,7 +101,7 @@ def _group(c_in: int, c_out: int) -> nn.Sequential:
     return nn.Sequential(
         OrderedDict(
             conv1=_conv(c_in, c_out),
-            pool=nn.MaxPool2d(2),
+            pool=frugal.MaxPool2d(2),
             norm1=ShiftNorm(c_out),
             gelu1=nn.GELU(),
             conv2=_conv(c_out, c_out),
@@ -120,7 +120,7 @@ def _residual_group(c_in: int, c_out: int) -> nn.Sequential:
     return nn.Sequential(
         OrderedDict(
             conv1=_conv(c_in, c_out),
-            pool=nn.MaxPool2d(2),
+            pool=frugal.MaxPool2d(2),
             norm1=norm(),
             gelu1=nn.GELU(),
             rest=Residual(branch, nn.Identity(), nn.GELU()),
