@@ -298,6 +298,7 @@ def test_no_name_steers_the_terminal(
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_where_nobody_listens_it_is_done_all_the_same(finished_run: Path, closed: str) -> None:
-    command = f"{shlex.join([sys.executable, '-m', 'neocog', 'eval', str(finished_run)])} {closed}"
+    watch = shlex.join([sys.executable, "-m", "neocog", "watch", "--json", str(finished_run)])
+    command = f"{watch} {closed}"
     ended = subprocess.run(["/bin/sh", "-c", command], check=False, capture_output=True, text=True)
     assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)

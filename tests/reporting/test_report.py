@@ -343,6 +343,8 @@ def test_a_run_that_diverged_is_not_to_be_gone_on_with(
     said = capsys.readouterr().err
     assert "no scores, for training diverged: " in said, said[-800:]
     assert "neocog resume" not in said.splitlines()[-1]
+    assert main(["report", str(out)]) == 0
+    assert "not finished; the report says how it diverged" in capsys.readouterr().err
     read = page(out)
     assert "Training diverged, and nothing is scored" in read.text
     assert "neocog resume" not in read.text

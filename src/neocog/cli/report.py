@@ -34,6 +34,7 @@ def _said(made: Report) -> list[str]:
     lines = [f"{name}: given more than once, shown once" for name in made.repeated]
     for run in made.runs:
         if not run.finished:
-            lines += [f"{run.folder.path}: not finished; the report says how to go on"]
+            how = "how to go on" if run.diverged is None else "how it diverged"
+            lines += [f"{run.folder.path}: not finished; the report says {how}"]
         lines += [f"{run.folder.path}: {why}" for why in run.troubles.values()]
     return [*lines, f"wrote {made.size / 1e6:.2f} MB, which need no network to be read:"]
