@@ -11,7 +11,7 @@
 # make endurance   200 runs killed anywhere and gone on with, in about seven minutes; 120 cases of
 #             damaged files, full disks, signals, and every recipe stopped; 30 runs of several
 #             processes, one of which is killed; 100,000 damaged and hostile inputs, in a quarter of
-#             an hour; make endurance KILLS=12 CASES=6 RANKS=1 INPUTS=800: the short form
+#             an hour; make endurance KILLS=10 CASES=4 RANKS=1 INPUTS=500: the short form
 #
 # Everything is installed into .venv, once: a second call costs nothing.
 
