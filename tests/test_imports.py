@@ -44,7 +44,7 @@ MAY = {
     "saving": {"checkpoints", "records", "run", "room"},
     "aftermath": {"run", "checkpoints", "stopping"},
     "room": {"data", "engine", "recipe"},
-    "analysis": {"networks", "data", "now", "recipe", "records", "run"},
+    "analysis": {"networks", "data", "now", "recipe", "records", "run", "stopping"},
     "fitting": {"networks", "data", "recipe", "analysis"},
     "choosing": {"data", "recipe", "engine", "run"},
     "planning": {"networks", "data", "recipe", "engine", "fitting", "choosing", "room"},

@@ -207,7 +207,7 @@ def test_a_network_of_ones_own_is_asked_and_not_slid(mirrorable: Dataset, tmp_pa
 
 
 def test_weights_from_elsewhere_are_asked_as_a_runs_are(
-    runs: list[Path], mirrorable: Dataset, monkeypatch: pytest.MonkeyPatch
+    runs: list[Path], mirrorable: Dataset
 ) -> None:
     folder = RunFolder.open(runs[0])
     network = folder.new_network()
@@ -250,9 +250,8 @@ def test_of_several_runs_the_probabilities_are_averaged(
 
 
 def test_runs_are_compared_by_a_protocol(
-    runs: list[Path], mirrorable: Dataset, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    runs: list[Path], mirrorable: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = neocog.evaluate(runs, views="ten-crop", data=mirrorable, tell=quiet)
     right = [(chances(each).argmax(1).numpy() == each.predictions.labels) for each in said.members]
     found = compared(said)

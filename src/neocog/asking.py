@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from neocog import otherdata
 from neocog.data.dataset import Dataset, Pictures
@@ -102,21 +102,21 @@ def alone(of: Pretrained, asked: Question) -> Evaluation:
     sides = asked.protocol.sides_of(of.spec, asked.scales)
     ask = partial(asked_of, of.network, of.spec, of.called, asked=asked, sides=sides)
     facts = facts_of(asked.protocol, sides)
-    return said_of(dataset, of.spec.classes, ask, facts, (of.called, of.called), None)
+    numbers = otherdata.labels_of(of.spec.classes, dataset.classes, dataset.name)
+    return said_of(dataset, numbers, ask, facts, (of.called, of.called), None)
 
 
 def said_of(
     dataset: Dataset,
-    classes: Sequence[str],
+    numbers: Tensor,
     ask: Callable[[Pictures], Predictions],
     facts: dict[str, Any],
     where: tuple[str, str],
     seen: dict[str, int] | None,
 ) -> Evaluation:
-    """Of a data set that is not a run's own: labels by the names of the classes that the network
-    knows. `where`: run and network; `seen`: how many it has learnt from, None where not known.
+    """Of a data set that is not a run's own, whose classes have these `numbers` with the network,
+    int64 (K,). `where`: run and network; `seen`: how many it has learnt from, None: not known.
     """
-    numbers = otherdata.labels_of(classes, dataset.classes, dataset.name)
     name, split = otherdata.split_of(dataset)
     said = ask(split)
     said = Predictions(logits=said.logits, labels=numbers[torch.from_numpy(said.labels)].numpy())

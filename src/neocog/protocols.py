@@ -150,12 +150,13 @@ def _of_others(
     """Of pictures that are not those the run was scored by. Nothing is kept."""
     mirrors = dataset.mirrors and bool(folder.data.get("mirrors", True))
     check(asked.protocol, folder.spec, mirrors=mirrors, data=dataset.name)
-    otherdata.labels_of(folder.spec.classes, dataset.classes, dataset.name)  # if they fit at all
+    # before anything is looked at: whether they fit at all
+    numbers = otherdata.labels_of(folder.spec.classes, dataset.classes, dataset.name)
     split = otherdata.split_of(dataset)[1]
     seen = otherdata.seen(folder, split, tell=asked.tell, progress=asked.progress)
     ask = partial(_asked, folder, network, asked=asked, sides=tuple(facts["scales"]))
     where = str(folder.path), folder.network_name
-    return said_of(dataset, folder.spec.classes, ask, facts, where, seen)
+    return said_of(dataset, numbers, ask, facts, where, seen)
 
 
 def _asked(
@@ -233,9 +234,9 @@ def _check_runs(runs: Sequence[RunFolder | Pretrained], data: object) -> None:
     if not runs:
         raise UsageError("runs: none was given; name at least one run folder")
     folders = [run for run in runs if isinstance(run, RunFolder)]
-    alone = [run for run in runs if isinstance(run, Pretrained)]
-    if alone and data is None:
-        raise UsageError(f"{alone[0].called}: it is of no run; name the pictures with data=")
+    strangers = [run for run in runs if isinstance(run, Pretrained)]
+    if strangers and data is None:
+        raise UsageError(f"{strangers[0].called}: it is of no run; name the pictures with data=")
     for folder in folders:
         if not folder.finished:
             raise UsageError(

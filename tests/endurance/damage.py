@@ -32,7 +32,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from tests.endurance.common import (
+from tests.endurance.disks import KINDS, filled
+from tests.endurance.recipes import stopped
+from tests.endurance.runs import (
     FOUND,
     WAYS,
     At,
@@ -50,8 +52,6 @@ from tests.endurance.common import (
     table,
     train,
 )
-from tests.endurance.disks import KINDS, filled
-from tests.endurance.recipes import stopped
 from tests.endurance.stops import disturbed
 
 from neocog.engine.hardware import cpu_name

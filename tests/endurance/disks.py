@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.endurance.common import (
+from tests.endurance.runs import (
     FOUND,
     WAYS,
     At,

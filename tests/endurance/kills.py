@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from tests.conftest import Silent
-from tests.endurance.common import (
+from tests.endurance.runs import (
     FOUND,
     SAVE_EVERY,
     WAYS,

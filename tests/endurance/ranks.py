@@ -27,7 +27,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from tests.endurance.common import (
+from tests.endurance.machines import SKIPPED, trained_on_both, two_machines
+from tests.endurance.runs import (
     FOUND,
     WAYS,
     Counts,
@@ -39,7 +40,6 @@ from tests.endurance.common import (
     table,
     training_of,
 )
-from tests.endurance.machines import SKIPPED, trained_on_both, two_machines
 
 from neocog.cli.main import main as neocog
 from neocog.engine.hardware import cpu_name

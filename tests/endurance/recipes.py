@@ -24,7 +24,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from tests.endurance.common import FOUND, Counts, left, same, table
+from tests.endurance.runs import FOUND, Counts, left, same, table
 from tests.folders import flat_folder
 from torch import nn
 

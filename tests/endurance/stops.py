@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.endurance.common import (
+from tests.endurance.runs import (
     FOUND,
     WAYS,
     At,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from math import inf
@@ -18,6 +17,7 @@ from neocog.analysis.paired import Difference, difference, holm
 from neocog.errors import NeocogError, UsageError
 from neocog.records import Predictions
 from neocog.run import RunFolder
+from neocog.stopping import quoted
 
 OVER_SEEDS = {"top1": 1.0, "balanced": 1.0, "top5": 1.0, "loss": inf}  # and the most they can be
 
@@ -191,7 +191,7 @@ def _check_same_labels(
             f"{other.path / split}.npz: labels of {len(others):,} pictures that are not those of "
             f"{first.path / split}.npz ({len(mine):,}), though the data are the same: pictures "
             "could not be read in one of them, or a file was changed. See with: "
-            f"neocog verify {shlex.quote(str(other.path))}"
+            f"neocog verify {quoted(other.path)}"
         )
 
 

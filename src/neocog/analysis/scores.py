@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from neocog.errors import NeocogError
 from neocog.now import diverged
 from neocog.records import Predictions
 from neocog.run import RunFolder
+from neocog.stopping import quoted
 
 TOP5_FROM = 6  # classes: with five or fewer, every answer is among the first five
 
@@ -81,7 +81,7 @@ def check_finished(folder: RunFolder) -> None:
         raise NeocogError(
             f"{folder.path}: no test scores yet: {len(folder.history)} of "
             f"{folder.recipe.epochs:g} epochs are done. "
-            f"Go on with: neocog resume {shlex.quote(str(folder.path))}"
+            f"Go on with: neocog resume {quoted(folder.path)}"
         )
 
 

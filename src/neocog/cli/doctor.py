@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shlex
 import shutil
 import sys
 import textwrap
@@ -21,6 +20,7 @@ from neocog.data.skips import HEADER
 from neocog.errors import DataError, UsageError
 from neocog.report.doctor_page import MARK, page
 from neocog.report.page import printable
+from neocog.stopping import quoted
 
 EXAMPLES = 3  # of a problem; of a note one
 INDENT = 9  # below the severity
@@ -116,7 +116,7 @@ def _wrapped(text: str) -> list[str]:
 
 def _further(found: Checkup, out: Path | None, skip: Path | None) -> list[str]:
     lines = []
-    command = f"{program()} data doctor {shlex.quote(str(found.listing.root))}"
+    command = f"{program()} data doctor {quoted(found.listing.root)}"
     if out:
         lines.append(f"{out}: the page, with pictures")
     elif found.problems:

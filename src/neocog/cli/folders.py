@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from neocog.errors import UsageError
 from neocog.looking import statistics_of
 from neocog.recipe import Recipe
 from neocog.report.page import printable
+from neocog.stopping import quoted
 
 SHOWN = 40  # classes
 
@@ -55,8 +55,8 @@ def write_manifest(options: argparse.Namespace) -> None:
     for name, text in files.items():
         what = "class names" if name == "classes.txt" else "pictures"
         print(f"{out / name}: {len(text.splitlines()):,} {what}")
-    from_root = f"--from {shlex.quote(str(root))}"  # its paths lead out of its own folder
-    print(f"next        {program()} train NETWORK {shlex.quote(str(out))} {from_root}")
+    from_root = f"--from {quoted(root)}"  # its paths lead out of its own folder
+    print(f"next        {program()} train NETWORK {quoted(out)} {from_root}")
 
 
 def write_split(options: argparse.Namespace) -> None:
@@ -108,7 +108,7 @@ def write_shards(options: argparse.Namespace) -> None:
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     many = f"{len(shards):,} shard{'' if len(shards) == 1 else 's'}"
     print(f"{out}: {said} in {many}, {size / 10**6:,.1f} MB; no picture was moved")
-    print(f"next        {program()} train NETWORK {shlex.quote(str(out))}")
+    print(f"next        {program()} train NETWORK {quoted(out)}")
 
 
 def dataset_of(options: argparse.Namespace) -> Dataset:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import shlex
 import signal
 import sys
 import time
@@ -94,6 +93,7 @@ def _say_interrupted(interrupt: KeyboardInterrupt) -> None:
         print("\nstopped", file=sys.stderr)
         return
     from neocog.cli.output import program
+    from neocog.stopping import quoted
 
-    go_on = devices.again(f"{program()} resume {shlex.quote(str(path))}")
+    go_on = devices.again(f"{program()} resume {quoted(path)}")
     print(f"\nstopped and saved. Go on with: {go_on}", file=sys.stderr)

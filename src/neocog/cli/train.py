@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ from neocog.announced import machine_lines
 from neocog.cli.devices import process
 from neocog.cli.output import Transfers, emit, plan_lines, program, score_lines, tell
 from neocog.errors import UsageError
+from neocog.stopping import quoted
 
 
 def train(options: argparse.Namespace) -> None:
@@ -94,4 +94,4 @@ def _report(run: api.Run, *, as_json: bool) -> None:
         print(line)
     print(f"run         {run.path}")
     print(f"curves      {run.path / 'curves.png'}")
-    print(f"next        {program()} predict {shlex.quote(str(run.path))} PICTURE.png")
+    print(f"next        {program()} predict {quoted(run.path)} PICTURE.png")
