@@ -312,8 +312,8 @@ class RunFolder:
             raise NeocogError(f"{path}: missing from this run folder") from None
         except Exception as error:  # json, numpy, torch and safetensors raise whatever they like
             first = (str(error).splitlines() or [""])[0] if quote else ""
-            reason = first or type(error).__name__
-            raise NeocogError(f"{path}: damaged, or not written by neocog: {reason}") from error
+            why = f": {first}" if first else ""
+            raise NeocogError(f"{path}: damaged, or not written by neocog{why}") from error
 
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
