@@ -16,7 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, passes_of
+from neocog.engine.fused import library, norms_fused
+from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, not_in_place, passes_of
+from neocog.engine.tiles import full_tiles
 from neocog.errors import UsageError, unknown
 
 # Pixels a step up to which oneDNN's set-up of each call outweighs what it then saves. LeNet-5, two
@@ -81,6 +83,8 @@ class Hardware:
     layout: str = "contiguous"  # or "channels_last"
     precision: str = "fp32"  # or "bf16": convolutions and products; weights and loss stay fp32
     held: tuple[str, ...] = ()  # layers that keep to fp32 in bf16
+    convolutions: str = "plain"  # or "tiled": laid out for AMX
+    norms: str = "plain"  # or "fused": with what follows them, by compiled code of our own
     compile: bool = False
     memory: str = "system"  # "kept": freed blocks stay with the process
     accumulate: int = 1  # pieces of a batch that go through the network one after the other
@@ -95,6 +99,8 @@ class Hardware:
         words += [f"{self.threads} thread{'s' * (self.threads > 1)}", f"{self.precision}{held}"]
         words += [self.layout] if self.layout != "contiguous" else []
         words += ["native kernels"] if self.kernels == "native" else []
+        words += ["tiled convolutions"] if self.convolutions == "tiled" else []
+        words += ["fused norms"] if self.norms == "fused" else []
         words += ["compiled"] if self.compile else []
         words += [f"batches in {self.accumulate} pieces"] if self.accumulate > 1 else []
         return ", ".join(words)
@@ -135,6 +141,12 @@ class Hardware:
             back.enter_context(held_in_fp32(network, self.held, self.device))
             if self.layout == "channels_last":
                 back.enter_context(laid_channels_last(network))
+            if self.precision == "bf16" and self.device == "cpu":
+                back.enter_context(not_in_place(network))
+            if self.convolutions == "tiled" and not self.compile:
+                back.enter_context(full_tiles(network))
+            if self.norms == "fused" and not self.compile:
+                back.enter_context(norms_fused(network))
             yield
 
     def passes(self, network: nn.Module, *, batch_size: int) -> Passes:
@@ -150,6 +162,8 @@ class Hardware:
 
 _RECORDED: dict[str, tuple[object, ...]] = {
     "kernels": ("default", "native"),
+    "convolutions": ("plain", "tiled"),
+    "norms": ("plain", "fused"),
     "layout": LAYOUTS[1:],
     "precision": PRECISIONS[1:],
     "compile": (True, False),
@@ -174,7 +188,7 @@ def choose(wanted: Wanted | str = "auto", *, pixels: int = 1_000_000) -> Hardwar
     bf16 = has_bf16(device) and not few
     # oneDNN and cuDNN take maps whose channels lie side by side as they are
     laid = "channels_last" if device != "mps" and not few else "contiguous"
-    return Hardware(
+    made = Hardware(
         device=device,
         name=torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name(),
         threads=wanted.threads or torch.get_num_threads(),
@@ -186,6 +200,7 @@ def choose(wanted: Wanted | str = "auto", *, pixels: int = 1_000_000) -> Hardwar
         processes=wanted.processes,
         why=UNMEASURED if "auto" in (wanted.layout, wanted.precision) else "asked",
     )
+    return fitted(made)
 
 
 def plain(hardware: Hardware, wanted: Wanted) -> Hardware:
@@ -195,6 +210,8 @@ def plain(hardware: Hardware, wanted: Wanted) -> Hardware:
         layout="contiguous" if wanted.layout == "auto" else wanted.layout,
         precision="fp32" if wanted.precision == "auto" else wanted.precision,
         held=(),
+        convolutions="plain",
+        norms="plain",
         compile=False,
     )
 
@@ -224,6 +241,19 @@ def has_bf16(device: str) -> bool:
     has: Mapping[str, Any] = torch.cpu.get_capabilities()
     units = has.get("amx_bf16", False) or has.get("avx512_bf16", False)
     return bool(units) and _onednn_may(("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT"))
+
+
+def fitted(hardware: Hardware) -> Hardware:
+    """With the ways of convolutions and norms that suit its precision and layout best."""
+    maps = (hardware.device, hardware.precision, hardware.layout)
+    suits = maps == ("cpu", "bf16", "channels_last")
+    has: Mapping[str, Any] = torch.cpu.get_capabilities()
+    tiles = has.get("amx_bf16", False) and _onednn_may(("AMX", "AVX10", "ALL", "DEFAULT"))
+    return dataclasses.replace(
+        hardware,
+        convolutions="tiled" if suits and tiles else "plain",
+        norms="fused" if suits and library() is not None else "plain",
+    )
 
 
 def _onednn_may(names: tuple[str, ...]) -> bool:

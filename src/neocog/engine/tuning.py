@@ -196,14 +196,14 @@ def _layout(search: Search, now: Hardware) -> Hardware | None:
     if search.wanted.layout != "auto":
         return None
     other = "contiguous" if now.layout == "channels_last" else "channels_last"
-    return replace(now, layout=other, held=())
+    return machine.fitted(replace(now, layout=other, held=()))
 
 
 def _precision(search: Search, now: Hardware) -> Hardware | None:
     if search.wanted.precision != "auto" or not machine.has_bf16(now.device):
         return None
     other = "fp32" if now.precision == "bf16" else "bf16"
-    return replace(now, precision=other, held=())
+    return machine.fitted(replace(now, precision=other, held=()))
 
 
 def _threads(search: Search, now: Hardware) -> Hardware | None:
@@ -222,8 +222,18 @@ def _kernels(search: Search, now: Hardware) -> Hardware | None:
     return replace(now, kernels=other)
 
 
+def _convolutions(search: Search, now: Hardware) -> Hardware | None:
+    best = machine.fitted(now).convolutions
+    return replace(now, convolutions="plain" if now.convolutions == best else best)
+
+
+def _norms(search: Search, now: Hardware) -> Hardware | None:
+    best = machine.fitted(now).norms
+    return replace(now, norms="plain" if now.norms == best else best)
+
+
 # In this order, each from what the one before left
-_CHANGES = (_default, _layout, _precision, _threads, _kernels)
+_CHANGES = (_default, _layout, _precision, _convolutions, _norms, _threads, _kernels)
 
 
 def compiling(layers: int) -> float:

@@ -1,0 +1,253 @@
+/* Batch norm with what follows it, and 2x2 pooling, in as few passes over memory as there can be.
+
+   Maps are bfloat16 and channels last: `rows` pixels of `channels` numbers, a multiple of 16. Sums
+   are float32 within blocks of rows and float64 over them. Compiled where it runs, by fused.py. */
+
+#include <stdint.h>
+#include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+enum { WIDTH = 16, BLOCK = 8192 }; /* numbers of a block: 16 KiB, that a core's nearest cache holds */
+enum { NOTHING, RELU, TABLE };
+
+typedef float floats __attribute__((vector_size(4 * WIDTH), aligned(4)));
+typedef uint32_t words __attribute__((vector_size(4 * WIDTH), aligned(4)));
+typedef int32_t ints __attribute__((vector_size(4 * WIDTH), aligned(4)));
+typedef uint16_t halves __attribute__((vector_size(2 * WIDTH), aligned(2)));
+typedef int16_t shorts __attribute__((vector_size(2 * WIDTH), aligned(2)));
+typedef uint8_t bytes __attribute__((vector_size(WIDTH), aligned(1)));
+typedef int8_t chars __attribute__((vector_size(WIDTH), aligned(1)));
+
+static inline floats pick(ints where, floats yes, floats no) {
+    return (floats)(((ints)yes & where) | ((ints)no & ~where));
+}
+
+static inline floats widen(halves h) { return (floats)(__builtin_convertvector(h, words) << 16); }
+
+static inline floats load(const uint16_t *from) { return widen(*(const halves *)from); }
+
+/* To the nearest, ties to even; what is no number stays none. */
+static inline halves rounded(floats value) {
+    words bits = (words)value;
+    words near = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    words none = (words)(value != value);
+    return __builtin_convertvector((near & ~none) | (none & 0x7fc0), halves);
+}
+
+static inline void store(uint16_t *to, floats value) { *(halves *)to = rounded(value); }
+
+static inline floats all(float value) { return value - (floats){0}; }
+
+/* Of an activation what torch answers to each of the 65,536 bfloat16 numbers. */
+static inline floats looked_up(const float *table, floats z) {
+    ints which = __builtin_convertvector(rounded(z), ints);
+#ifdef __AVX512F__
+    return (floats)_mm512_i32gather_ps((__m512i)which, table, 4);
+#else
+    floats found;
+    for (int i = 0; i < WIDTH; i++) found[i] = table[which[i]];
+    return found;
+#endif
+}
+
+typedef struct {
+    int64_t rows, channels;
+    int32_t threads, act;
+    const uint16_t *x;                   /* what the norm is given */
+    const uint16_t *more;                /* what is added to what it makes, or null */
+    const float *scale, *shift, *table;  /* y = act(x scale + shift + more); of act, or its slope */
+    uint16_t *y;                         /* going back it is read, where there is more */
+    const uint16_t *g;                   /* the gradient of y */
+    const float *mean, *slant, *level;   /* given = (g before act) scale + x slant + level */
+    uint16_t *given, *given_more;        /* the latter may be null */
+    double *sums;                        /* `threads` times 2 x channels, zero; the first has all */
+} Pass;
+
+#define INLINE static inline __attribute__((always_inline))
+#define FROM(vector, c) (*(const floats *)((vector) + (c)))
+#define FOR_EACH(act, run)               \
+    if (act == TABLE) run(TABLE);        \
+    else if (act == RELU) run(RELU);     \
+    else run(NOTHING)
+
+INLINE floats active(const Pass *p, floats z, int act) {
+    if (act == RELU) return pick(z < 0.0f, all(0.0f), z); /* so that no number stays none */
+    return act == TABLE ? looked_up(p->table, z) : z;
+}
+
+/* The gradient before `act`: by y where something was added, else by what x gives anew. */
+INLINE floats before(const Pass *p, int64_t at, floats x, floats scale, floats shift, int act) {
+    floats slope = load(p->g + at);
+    if (act == NOTHING) return slope;
+    floats z = p->more ? load(p->y + at) : x * scale + shift;
+    return act == RELU ? pick(z > 0.0f, slope, all(0.0f)) : slope * looked_up(p->table, z);
+}
+
+typedef struct {
+    int64_t first, end; /* rows */
+} Part;
+
+/* Of the rows those of the thread, in blocks that its nearest cache holds. */
+INLINE Part block_of(const Pass *p, int thread, int64_t number) {
+    int64_t size = p->channels < BLOCK ? BLOCK / p->channels : 1;
+    int64_t first = p->rows * thread / p->threads + number * size;
+    int64_t last = p->rows * (thread + 1) / p->threads;
+    return (Part){first, first + size < last ? first + size : last};
+}
+
+static void total(const Pass *p) {
+    for (int t = 1; t < p->threads; t++)
+        for (int64_t c = 0; c < 2 * p->channels; c++) p->sums[c] += p->sums[t * 2 * p->channels + c];
+}
+
+/* Sums of a channel, and of its squares: of what is left of a block's first row, which is exact. */
+void neocog_sums(const Pass *p) {
+#pragma omp parallel for num_threads(p->threads) schedule(static, 1)
+    for (int t = 0; t < p->threads; t++) {
+        double *sums = p->sums + t * 2 * p->channels, *squares = sums + p->channels;
+        Part b;
+        for (int64_t number = 0; b = block_of(p, t, number), b.first < b.end; number++)
+            for (int64_t c = 0; c < p->channels; c += WIDTH) {
+                floats first = load(p->x + b.first * p->channels + c), sum = {0}, square = {0};
+                for (int64_t r = b.first; r < b.end; r++) {
+                    const uint16_t *x = p->x + r * p->channels + c;
+                    __builtin_prefetch(x + BLOCK); /* steps this long are not foreseen */
+                    floats off = load(x) - first;
+                    sum += off;
+                    square += off * off;
+                }
+                double rows = b.end - b.first;
+                for (int i = 0; i < WIDTH; i++) {
+                    double shift = first[i], part = sum[i];
+                    sums[c + i] += part + rows * shift;
+                    squares[c + i] += square[i] + 2 * shift * part + rows * shift * shift;
+                }
+            }
+    }
+    total(p);
+}
+
+INLINE void apply(const Pass *p, int act) {
+    int64_t channels = p->channels;
+#pragma omp parallel for num_threads(p->threads) schedule(static)
+    for (int64_t r = 0; r < p->rows; r++)
+        for (int64_t c = 0; c < channels; c += WIDTH) {
+            floats z = load(p->x + r * channels + c) * FROM(p->scale, c) + FROM(p->shift, c);
+            if (p->more) z += load(p->more + r * channels + c);
+            store(p->y + r * channels + c, active(p, z, act));
+        }
+}
+
+void neocog_apply(const Pass *p) {
+#define RUN(act) apply(p, act)
+    FOR_EACH(p->act, RUN);
+#undef RUN
+}
+
+INLINE void back_sums(const Pass *p, int act) {
+#pragma omp parallel for num_threads(p->threads) schedule(static, 1)
+    for (int t = 0; t < p->threads; t++) {
+        double *sums = p->sums + t * 2 * p->channels;
+        Part b;
+        for (int64_t number = 0; b = block_of(p, t, number), b.first < b.end; number++)
+            for (int64_t c = 0; c < p->channels; c += WIDTH) {
+                floats sum = {0}, product = {0}, mean = FROM(p->mean, c);
+                floats scale = FROM(p->scale, c), shift = FROM(p->shift, c);
+                for (int64_t r = b.first; r < b.end; r++) {
+                    int64_t at = r * p->channels + c;
+                    __builtin_prefetch(p->x + at + BLOCK);
+                    __builtin_prefetch(p->g + at + BLOCK);
+                    if (p->more) __builtin_prefetch(p->y + at + BLOCK);
+                    floats x = load(p->x + at), slope = before(p, at, x, scale, shift, act);
+                    sum += slope;
+                    product += slope * (x - mean);
+                }
+                for (int i = 0; i < WIDTH; i++) {
+                    sums[c + i] += sum[i];
+                    sums[p->channels + c + i] += product[i];
+                }
+            }
+    }
+    total(p);
+}
+
+/* Sums of the gradient before `act`, and of it times (x - mean). */
+void neocog_back_sums(const Pass *p) {
+#define RUN(act) back_sums(p, act)
+    FOR_EACH(p->act, RUN);
+#undef RUN
+}
+
+INLINE void back(const Pass *p, int act) {
+    int64_t channels = p->channels;
+#pragma omp parallel for num_threads(p->threads) schedule(static)
+    for (int64_t r = 0; r < p->rows; r++)
+        for (int64_t c = 0; c < channels; c += WIDTH) {
+            int64_t at = r * channels + c;
+            floats scale = FROM(p->scale, c), x = load(p->x + at);
+            floats slope = before(p, at, x, scale, FROM(p->shift, c), act);
+            if (p->given_more) store(p->given_more + at, slope);
+            store(p->given + at, slope * scale + x * FROM(p->slant, c) + FROM(p->level, c));
+        }
+}
+
+/* The gradients of x and, where it is asked for, of what was added. */
+void neocog_back(const Pass *p) {
+#define RUN(act) back(p, act)
+    FOR_EACH(p->act, RUN);
+#undef RUN
+}
+
+/* The largest of each 2x2 of (n, h, w, channels), and which it was: 0 to 3, the first of equals. */
+void neocog_pool(const uint16_t *x, uint16_t *y, uint8_t *place, int64_t n, int64_t h, int64_t w,
+                 int64_t channels, int32_t threads) {
+    int64_t high = h / 2, wide = w / 2;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t line = 0; line < n * high; line++) {
+        const uint16_t *top = x + ((line / high) * h + line % high * 2) * w * channels;
+        for (int64_t column = 0; column < wide; column++)
+            for (int64_t c = 0; c < channels; c += WIDTH) {
+                const uint16_t *from = top + column * 2 * channels + c;
+                int64_t to = (line * wide + column) * channels + c;
+                floats most = load(from), next;
+                ints which = {0}, more;
+                const int64_t steps[] = {channels, w * channels, (w + 1) * channels};
+                for (int i = 0; i < 3; i++) {
+                    next = load(from + steps[i]);
+                    more = (next > most) | (next != next);
+                    most = pick(more, next, most);
+                    which = (which & ~more) | (more & (i + 1));
+                }
+                *(halves *)(y + to) = __builtin_convertvector((words)most >> 16, halves);
+                *(bytes *)(place + to) = __builtin_convertvector((words)which, bytes);
+            }
+    }
+}
+
+/* What neocog_pool gave its gradient for, by place; all else is zero. */
+void neocog_pool_back(const uint16_t *g, const uint8_t *place, uint16_t *given, int64_t n,
+                      int64_t h, int64_t w, int64_t channels, int32_t threads) {
+    int64_t high = h / 2, wide = w / 2;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t line = 0; line < n * h; line++) {
+        int64_t picture = line / h, row = line % h;
+        uint16_t *to = given + line * w * channels;
+        if (row / 2 == high) { /* the last of an odd number */
+            memset(to, 0, 2 * w * channels);
+            continue;
+        }
+        const int64_t from = (picture * high + row / 2) * wide * channels;
+        for (int64_t column = 0; column < 2 * wide; column++) {
+            int64_t start = from + column / 2 * channels;
+            uint8_t here = row % 2 * 2 + column % 2;
+            for (int64_t c = 0; c < channels; c += WIDTH) {
+                chars same = *(const bytes *)(place + start + c) == here;
+                shorts where = __builtin_convertvector(same, shorts);
+                *(halves *)(to + column * channels + c) = *(const halves *)(g + start + c) & (halves)where;
+            }
+        }
+        if (w % 2) memset(to + (w - 1) * channels, 0, 2 * channels);
+    }
+}

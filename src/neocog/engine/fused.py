@@ -1,0 +1,342 @@
+"""Batch norms that do in one pass over memory what follows them, too; and pooling of 2x2.
+
+A map of a large batch does not fit into a processor's caches, so each layer that only looks at it
+costs a pass over memory: of a residual network's step in bfloat16 these are half. `fused.c` takes
+norm, sum and activation together, forwards and backwards, for maps in bfloat16 that are channels
+last, and remembers nothing that it can compute anew. Its sums are float32 and float64. It is
+compiled when a run begins, in half a second, where there is a C compiler; else torch does it all.
+
+Two cores of a Xeon with AMX, ms of torch 2.13.0 and so, 32 maps 256 @ 56x56, 2026-11-23: norm and
+ReLU 11.3 and 5.2, with a sum 16.7 and 6.2; back 19 and 8.9; norm and GELU 18.5 and 8.0, back 28.5
+and 14.8. Pooling 2000 maps 64 @ 31x31: 31 and 24, back 50 and 17.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from neocog.engine.passes import going
+
+SOURCE = Path(__file__).with_suffix(".c")
+COMPILERS = ("gcc", "clang", "cc")
+FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-fopenmp", "-Wno-psabi")
+SECONDS = 60.0  # that a compiler may take
+WIDTH = 16  # channels are taken so many at a time
+NOTHING, RELU, TABLE = range(3)  # what follows a norm
+LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
+
+_POINTERS = "x more scale shift table y g mean slant level given given_more sums".split()
+
+
+class _Pass(ctypes.Structure):
+    """As in fused.c."""
+
+    _fields_ = (
+        ("rows", ctypes.c_int64),
+        ("channels", ctypes.c_int64),
+        ("threads", ctypes.c_int32),
+        ("act", ctypes.c_int32),
+        *((name, ctypes.c_void_p) for name in _POINTERS),
+    )
+
+
+@functools.cache
+def library() -> Any:
+    """`fused.c`, compiled for this processor; None where it cannot be, or computes wrongly."""
+    openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if not (sys.platform == "linux" and compiler and openmp.is_file()):
+        return None
+    if platform.machine() != "x86_64":
+        return None
+    try:
+        with tempfile.TemporaryDirectory(prefix="neocog-", ignore_cleanup_errors=True) as folder:
+            made = Path(folder) / "fused.so"
+            command = [compiler, *FLAGS, "-o", str(made), str(SOURCE), str(openmp)]
+            subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+            found = ctypes.CDLL(str(made))
+        sizes = [ctypes.c_int64] * 4
+        found.neocog_pool.argtypes = [ctypes.c_void_p] * 3 + sizes + [ctypes.c_int32]
+        found.neocog_pool_back.argtypes = [ctypes.c_void_p] * 3 + sizes + [ctypes.c_int32]
+    except (OSError, subprocess.SubprocessError, AttributeError):
+        return None
+    return found if _is_right(found) else None
+
+
+@contextmanager
+def norms_fused(network: nn.Module) -> Iterator[None]:
+    """While training in bfloat16: each batch norm in an `nn.Sequential` of `network` together with
+    the activation behind it, and with the sum of a residual unit; 2x2 pooling besides.
+
+    A layer that is called by itself, or listened to, does what it always does.
+    """
+    ways: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
+    given = library()
+    for module in network.modules() if given is not None else ():
+        if type(module) is nn.Sequential and any(map(_is_norm, module)):
+            ways[module] = partial(_through, _stages(list(module), given))
+        elif _is_residual(module):
+            ways[module] = _unit(module, given)
+        elif isinstance(module, nn.MaxPool2d) and _is_two_by_two(module):
+            ways[module] = _pool(module, given)
+    with going(ways):
+        yield
+
+
+class _Norm:
+    """A batch norm, and the activation that follows it."""
+
+    def __init__(self, norm: nn.BatchNorm2d, given: Any, after: nn.Module | None = None) -> None:
+        self.norm, self.given, self.after = norm, given, after
+        self.act = NOTHING if after is None else RELU if type(after) is nn.ReLU else TABLE
+        self.tables = _tables(after) if after is not None and self.act == TABLE else None
+
+    def __call__(self, x: Tensor, more: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W): act(norm(x) + more)."""
+        norm = self.norm
+        if not self._suits(x) or not (more is None or _like(more, x)):
+            made: Tensor = norm(x)
+            made = made if more is None else made + more
+            return made if self.after is None else self.after(made)
+        y, mean, var = _Normed.apply(x, more, norm.weight, norm.bias, self)  # type: ignore[no-untyped-call]
+        _note(norm, mean, var, x.numel() // x.shape[1])
+        return y  # type: ignore[no-any-return]
+
+    def _suits(self, x: Tensor) -> bool:
+        heard = _is_heard(self.norm) or (self.after is not None and _is_heard(self.after))
+        way = vars(self.norm).get("forward")  # another's, as where norms of processes meet
+        learns = self.norm.training and torch.is_grad_enabled()
+        return learns and _is_laid(x) and not heard and way is None
+
+    def run(self, what: str, x: Tensor, **tensors: Tensor | None) -> None:
+        place = {name: t.data_ptr() for name, t in tensors.items() if t is not None}
+        threads, channels = torch.get_num_threads(), x.shape[1]
+        way = _Pass(x.numel() // channels, channels, threads, self.act, x.data_ptr(), **place)
+        getattr(self.given, "neocog_" + what)(ctypes.byref(way))
+
+
+class _Normed(torch.autograd.Function):
+    """Ioffe and Szegedy 2015, algorithm 1, and then `act(y + more)`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, more: Any, weight: Any, bias: Any, how: _Norm) -> Any:
+        rows, eps = x.numel() // x.shape[1], how.norm.eps
+        sums = _zeros(x)
+        how.run("sums", x, sums=sums)
+        mean = sums[0, 0] / rows
+        var = (sums[0, 1] / rows - mean**2).clamp(min=0)
+        deviation = torch.rsqrt(var + eps)
+        scale = deviation if weight is None else deviation * weight
+        shift = -mean * scale if bias is None else bias - mean * scale
+        scale, shift = scale.float(), shift.float()
+        y = torch.empty_like(x)
+        table = how.tables[0] if how.tables else None
+        how.run("apply", x, more=more, scale=scale, shift=shift, y=y, table=table)
+        ctx.how, ctx.sum = how, more is not None
+        ctx.save_for_backward(x, y if ctx.sum else None, scale, shift, mean, deviation)
+        ctx.mark_non_differentiable(mean, var)
+        return y, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        x, y, scale, shift, mean, deviation = ctx.saved_tensors
+        how, g = ctx.how, gradients[0].contiguous(memory_format=torch.channels_last)
+        rows, sums = x.numel() // x.shape[1], _zeros(x)
+        more = y  # that there was something is all that is asked of it
+        table = how.tables[1] if how.tables else None
+        known = {"more": more, "y": y, "g": g, "scale": scale, "shift": shift, "table": table}
+        how.run("back_sums", x, mean=mean.float(), sums=sums, **known)
+        slopes, products = sums[0]
+        slant = -scale * deviation**2 * products / rows
+        level = -scale * slopes / rows - slant * mean
+        given = torch.empty_like(x)
+        added = torch.empty_like(x) if ctx.sum and ctx.needs_input_grad[1] else None
+        slant, level = slant.float(), level.float()
+        how.run("back", x, slant=slant, level=level, given=given, given_more=added, **known)
+        of_weight = (products * deviation).float() if ctx.needs_input_grad[2] else None
+        of_bias = slopes.float() if ctx.needs_input_grad[3] else None
+        return given, added, of_weight, of_bias, None
+
+
+class _Fork(torch.autograd.Function):
+    """x twice. torch adds the two gradients in place, which for large maps in bfloat16 takes three
+    times as long (see `passes.not_in_place`).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.view_as(x), x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        one, other = gradients
+        return one + other
+
+
+class _Pooled(torch.autograd.Function):
+    """The largest of each 2x2; of each is remembered which it was, in a byte."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, given: Any) -> Tensor:
+        n, c, h, w = x.shape
+        size = (n, c, h // 2, w // 2)
+        y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+        place = torch.empty(size, dtype=torch.uint8, memory_format=torch.channels_last)
+        ctx.given, ctx.size = given, (n, h, w, c, torch.get_num_threads())
+        given.neocog_pool(x.data_ptr(), y.data_ptr(), place.data_ptr(), *ctx.size)
+        ctx.save_for_backward(place)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (place,), (n, h, w, c, _) = ctx.saved_tensors, ctx.size
+        g = gradients[0].contiguous(memory_format=torch.channels_last)
+        made = torch.empty((n, c, h, w), dtype=g.dtype, memory_format=torch.channels_last)
+        ctx.given.neocog_pool_back(g.data_ptr(), place.data_ptr(), made.data_ptr(), *ctx.size)
+        return made, None
+
+
+def _stages(layers: list[nn.Module], given: Any) -> list[Callable[[Tensor], Tensor]]:
+    """The layers of an `nn.Sequential`, a norm and the activation behind it as one."""
+    made: list[Callable[[Tensor], Tensor]] = []
+    rest = list(layers)
+    while rest:
+        layer = rest.pop(0)
+        if isinstance(layer, nn.BatchNorm2d) and _is_norm(layer):
+            acts = bool(rest) and type(rest[0]) in (nn.ReLU, *LOOKED_UP)
+            layer = _Norm(layer, given, rest.pop(0) if acts else None)
+        made.append(layer)
+    return made
+
+
+def _through(stages: list[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
+    for stage in stages:
+        x = stage(x)
+    return x
+
+
+def _unit(unit: nn.Module, given: Any) -> Callable[[Tensor], Tensor]:
+    """A residual unit whose branch ends in a norm: with its sum and its ReLU."""
+    branch, shortcut, after = unit.branch, unit.shortcut, unit.after
+    *layers, last = branch
+    stages, norm = _stages(layers, given), _Norm(last, given, after)
+
+    def forward(x: Tensor) -> Tensor:
+        one, other = _Fork.apply(x)  # type: ignore[no-untyped-call]
+        more: Tensor = shortcut(other)
+        return norm(_through(stages, one), more)
+
+    return forward
+
+
+def _is_residual(unit: nn.Module) -> bool:
+    kind = (type(unit).__module__, type(unit).__name__)
+    if kind != ("neocog.networks.residual", "Residual"):
+        return False
+    layers = list(unit.branch) if type(unit.branch) is nn.Sequential else []
+    return bool(layers) and _is_norm(layers[-1]) and type(unit.after) is nn.ReLU
+
+
+def _is_heard(layer: nn.Module) -> bool:
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+
+
+def _pool(pool: nn.MaxPool2d, given: Any) -> Callable[[Tensor], Tensor]:
+    usual = pool.forward
+
+    def forward(x: Tensor) -> Tensor:
+        small = min(x.shape[-2:]) < 2
+        if small or not (pool.training and torch.is_grad_enabled() and _is_laid(x)):
+            return usual(x)
+        return _Pooled.apply(x, given)  # type: ignore[no-untyped-call, no-any-return]
+
+    return forward
+
+
+def _is_norm(norm: nn.Module) -> bool:
+    if not isinstance(norm, nn.BatchNorm2d):
+        return False
+    usual = type(norm).forward is nn.BatchNorm2d.forward
+    kept = norm.track_running_stats and norm.momentum is not None
+    return usual and kept and norm.num_features % WIDTH == 0
+
+
+def _is_two_by_two(pool: nn.MaxPool2d) -> bool:
+    window = [pool.kernel_size, pool.stride, pool.padding, pool.dilation]
+    plain = [value if isinstance(value, tuple) else (value, value) for value in window]
+    wanted = [(2, 2), (2, 2), (0, 0), (1, 1)]
+    return plain == wanted and not pool.ceil_mode and not pool.return_indices
+
+
+def _is_laid(x: Tensor) -> bool:
+    """Whether maps are in bfloat16, channels last without gaps, and of channels by the 16."""
+    right = x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.ndim == 4
+    return right and x.shape[1] % WIDTH == 0 and _is_dense(x)
+
+
+def _like(more: Tensor, x: Tensor) -> bool:
+    return more.shape == x.shape and more.dtype == x.dtype and _is_dense(more)
+
+
+def _is_dense(x: Tensor) -> bool:
+    return x.numel() > 0 and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return torch.zeros(torch.get_num_threads(), 2, x.shape[1], dtype=torch.float64)
+
+
+@torch.no_grad()
+def _note(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, rows: int) -> None:
+    """The running statistics, as torch keeps them."""
+    kept = norm.momentum
+    assert norm.running_mean is not None and norm.running_var is not None and kept is not None
+    norm.running_mean.lerp_(mean.to(norm.running_mean), kept)
+    unbiased = var * (rows / max(rows - 1, 1))
+    norm.running_var.lerp_(unbiased.to(norm.running_var), kept)
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked += 1
+
+
+def _tables(act: nn.Module) -> tuple[Tensor, Tensor]:
+    """What torch answers to each bfloat16 number, and the slope there; float32 (65536,)."""
+    every = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    with torch.enable_grad():
+        values = every.float().requires_grad_()
+        made = type(act).forward(act, values.clone())  # it may write in place
+        (slopes,) = torch.autograd.grad(made.sum(), values)
+    return made.detach(), slopes
+
+
+def _is_right(given: Any) -> bool:
+    """Whether compiled it agrees with torch: a compiler, too, may be wrong."""
+    generator = Generator().manual_seed(0)
+    norm = nn.BatchNorm2d(2 * WIDTH)
+    x, more, g = (torch.randn(4, 2 * WIDTH, 3, 5, generator=generator) for _ in range(3))
+    maps = [t.bfloat16().to(memory_format=torch.channels_last) for t in (x, more, g)]
+    found = []
+    for way in (lambda a, b: _Norm(norm, given, nn.ReLU())(a, b), lambda a, b: F.relu(norm(a) + b)):
+        a, b = (t.detach().clone().requires_grad_() for t in maps[:2])
+        with torch.enable_grad():
+            y = way(a, b)
+            slopes = torch.autograd.grad(y, [a, b, norm.weight, norm.bias], maps[2])
+        found.append([y.detach(), *slopes])
+    return all(
+        torch.allclose(one.float(), other.float(), rtol=0.05, atol=0.05)
+        for one, other in zip(*found, strict=True)
+    )
