@@ -16,7 +16,7 @@ from torch import nn
 from neocog.data import notes
 from neocog.data.spec import InputSpec
 from neocog.engine import memory
-from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, is_busy
+from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, fitted, is_busy
 from neocog.engine.trial import tuned
 from neocog.errors import NeocogError, UsageError
 from neocog.recipe import Recipe
@@ -126,6 +126,8 @@ def as_begun(folder: RunFolder, wanted: Wanted) -> tuple[Hardware | None, str]:
     differ = [f"{name}: {was} then, {is_now} now" for name, was, is_now in pairs if was != is_now]
     if then.compile and not can_compile(then.device):
         differ.append("compiled then, no compiler now")
+    if then.norms == "fused" and fitted(then).norms != "fused":
+        differ.append("norms fused then, no C compiler now")
     if differ:
         return None, "; ".join(differ)
     return dataclasses.replace(then, memory=_memory(wanted), why="as it began"), ""

@@ -57,7 +57,7 @@ def test_the_logits_are_those_of_the_network(name: str) -> None:
     network = trained(name)
     before, learnt = state(network), [weight.requires_grad for weight in network.parameters()]
     x = pictures(FAMILIES[name])
-    fast = prepared(network, x[:1], compiled=False)
+    fast = prepared(network, x[:1], precision="fp32", compiled=False)
     assert network.training
     assert [weight.requires_grad for weight in network.parameters()] == learnt
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
@@ -103,7 +103,8 @@ def test_what_cannot_be_followed_is_left_as_it_is() -> None:
     network = Deciding().eval()
     assert folded(network) is network
     x = pictures((3, 5, 5))
-    torch.testing.assert_close(prepared(network, x, compiled=False)(x), network(x).detach())
+    made = prepared(network, x, precision="fp32", compiled=False)
+    torch.testing.assert_close(made(x), network(x).detach())
 
 
 def test_in_bf16_the_logits_are_fp32_and_near() -> None:

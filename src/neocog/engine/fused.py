@@ -15,81 +15,45 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from neocog.engine import native
 from neocog.engine.passes import going
 
-SOURCE = Path(__file__).with_suffix(".c")
-COMPILERS = ("gcc", "clang", "cc")
-FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-fopenmp", "-Wno-psabi")
-SECONDS = 60.0  # that a compiler may take
 WIDTH = 16  # channels are taken so many at a time
 NOTHING, RELU, TABLE = range(3)  # what follows a norm
 LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
 
-_POINTERS = "x more scale shift table y g mean slant level given given_more sums".split()
-
-
-class _Pass(ctypes.Structure):
-    """As in fused.c."""
-
-    _fields_ = (
-        ("rows", ctypes.c_int64),
-        ("channels", ctypes.c_int64),
-        ("threads", ctypes.c_int32),
-        ("act", ctypes.c_int32),
-        *((name, ctypes.c_void_p) for name in _POINTERS),
-    )
-
 
 @functools.cache
 def library() -> Any:
-    """`fused.c`, compiled for this processor; None where it cannot be, or computes wrongly."""
-    openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if not (sys.platform == "linux" and compiler and openmp.is_file()):
-        return None
-    if platform.machine() != "x86_64":
-        return None
-    try:
-        with tempfile.TemporaryDirectory(prefix="neocog-", ignore_cleanup_errors=True) as folder:
-            made = Path(folder) / "fused.so"
-            command = [compiler, *FLAGS, "-o", str(made), str(SOURCE), str(openmp)]
-            subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
-            found = ctypes.CDLL(str(made))
-        sizes = [ctypes.c_int64] * 4
-        found.neocog_pool.argtypes = [ctypes.c_void_p] * 3 + sizes + [ctypes.c_int32]
-        found.neocog_pool_back.argtypes = [ctypes.c_void_p] * 3 + sizes + [ctypes.c_int32]
-    except (OSError, subprocess.SubprocessError, AttributeError):
-        return None
-    return found if _is_right(found) else None
+    """`native.built`, once; None where it cannot be, or computes wrongly."""
+    found = native.built()
+    return found if found is not None and _is_right(found) else None
 
 
 @contextmanager
 def norms_fused(network: nn.Module) -> Iterator[None]:
     """While training in bfloat16: each batch norm in an `nn.Sequential` of `network` together with
-    the activation behind it, and with the sum of a residual unit; 2x2 pooling besides.
+    the activation behind it, and with the sum of a residual unit; 2x2 pooling besides, and pooling
+    before the ReLU that stands before it.
 
     A layer that is called by itself, or listened to, does what it always does.
     """
     ways: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
     given = library()
     for module in network.modules() if given is not None else ():
-        if type(module) is nn.Sequential and any(map(_is_norm, module)):
-            ways[module] = partial(_through, _stages(list(module), given))
+        if type(module) is nn.Sequential:
+            stages = _stages(list(module), given)
+            if len(stages) < len(module) or any(type(stage) is _Norm for stage in stages):
+                ways[module] = partial(_through, stages)
         elif _is_residual(module):
             ways[module] = _unit(module, given)
         elif isinstance(module, nn.MaxPool2d) and _is_two_by_two(module):
@@ -104,7 +68,7 @@ class _Norm:
     def __init__(self, norm: nn.BatchNorm2d, given: Any, after: nn.Module | None = None) -> None:
         self.norm, self.given, self.after = norm, given, after
         self.act = NOTHING if after is None else RELU if type(after) is nn.ReLU else TABLE
-        self.tables = _tables(after) if after is not None and self.act == TABLE else None
+        self.tables = native.tables(after) if after is not None and self.act == TABLE else None
 
     def __call__(self, x: Tensor, more: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W): act(norm(x) + more)."""
@@ -121,12 +85,13 @@ class _Norm:
         heard = _is_heard(self.norm) or (self.after is not None and _is_heard(self.after))
         way = vars(self.norm).get("forward")  # another's, as where norms of processes meet
         learns = self.norm.training and torch.is_grad_enabled()
-        return learns and _is_laid(x) and not heard and way is None
+        many = x.numel() > x.shape[1]  # of one number there is no variance
+        return learns and _is_laid(x) and many and not heard and way is None
 
     def run(self, what: str, x: Tensor, **tensors: Tensor | None) -> None:
         place = {name: t.data_ptr() for name, t in tensors.items() if t is not None}
         threads, channels = torch.get_num_threads(), x.shape[1]
-        way = _Pass(x.numel() // channels, channels, threads, self.act, x.data_ptr(), **place)
+        way = native.Pass(x.numel() // channels, channels, threads, self.act, x.data_ptr(), **place)
         getattr(self.given, "neocog_" + what)(ctypes.byref(way))
 
 
@@ -219,9 +184,26 @@ def _stages(layers: list[nn.Module], given: Any) -> list[Callable[[Tensor], Tens
         layer = rest.pop(0)
         if isinstance(layer, nn.BatchNorm2d) and _is_norm(layer):
             acts = bool(rest) and type(rest[0]) in (nn.ReLU, *LOOKED_UP)
-            layer = _Norm(layer, given, rest.pop(0) if acts else None)
-        made.append(layer)
+            made.append(_Norm(layer, given, rest.pop(0) if acts else None))
+        elif type(layer) is nn.ReLU and rest and isinstance(rest[0], nn.MaxPool2d):
+            made.append(_pooled_first(layer, rest.pop(0)))
+        else:
+            made.append(layer)
     return made
+
+
+def _pooled_first(relu: nn.Module, pool: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Of the largest numbers those above zero, instead of the largest of those above zero: the
+    same numbers and gradients, from a map of a quarter of the size.
+    """
+
+    def both(x: Tensor) -> Tensor:
+        learns = relu.training and torch.is_grad_enabled()
+        swaps = learns and _is_laid(x) and not _is_heard(relu) and not _is_heard(pool)
+        made: Tensor = relu(pool(x)) if swaps and not pool.return_indices else pool(relu(x))
+        return made
+
+    return both
 
 
 def _through(stages: list[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
@@ -230,7 +212,7 @@ def _through(stages: list[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
     return x
 
 
-def _unit(unit: nn.Module, given: Any) -> Callable[[Tensor], Tensor]:
+def _unit(unit: Any, given: Any) -> Callable[[Tensor], Tensor]:
     """A residual unit whose branch ends in a norm: with its sum and its ReLU."""
     branch, shortcut, after = unit.branch, unit.shortcut, unit.after
     *layers, last = branch
@@ -244,7 +226,7 @@ def _unit(unit: nn.Module, given: Any) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def _is_residual(unit: nn.Module) -> bool:
+def _is_residual(unit: Any) -> bool:
     kind = (type(unit).__module__, type(unit).__name__)
     if kind != ("neocog.networks.residual", "Residual"):
         return False
@@ -262,7 +244,8 @@ def _pool(pool: nn.MaxPool2d, given: Any) -> Callable[[Tensor], Tensor]:
     def forward(x: Tensor) -> Tensor:
         small = min(x.shape[-2:]) < 2
         if small or not (pool.training and torch.is_grad_enabled() and _is_laid(x)):
-            return usual(x)
+            made: Tensor = usual(x)
+            return made
         return _Pooled.apply(x, given)  # type: ignore[no-untyped-call, no-any-return]
 
     return forward
@@ -305,22 +288,14 @@ def _zeros(x: Tensor) -> Tensor:
 def _note(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, rows: int) -> None:
     """The running statistics, as torch keeps them."""
     kept = norm.momentum
-    assert norm.running_mean is not None and norm.running_var is not None and kept is not None
+    assert kept is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     norm.running_mean.lerp_(mean.to(norm.running_mean), kept)
     unbiased = var * (rows / max(rows - 1, 1))
     norm.running_var.lerp_(unbiased.to(norm.running_var), kept)
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked += 1
-
-
-def _tables(act: nn.Module) -> tuple[Tensor, Tensor]:
-    """What torch answers to each bfloat16 number, and the slope there; float32 (65536,)."""
-    every = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
-    with torch.enable_grad():
-        values = every.float().requires_grad_()
-        made = type(act).forward(act, values.clone())  # it may write in place
-        (slopes,) = torch.autograd.grad(made.sum(), values)
-    return made.detach(), slopes
 
 
 def _is_right(given: Any) -> bool:
@@ -330,7 +305,12 @@ def _is_right(given: Any) -> bool:
     x, more, g = (torch.randn(4, 2 * WIDTH, 3, 5, generator=generator) for _ in range(3))
     maps = [t.bfloat16().to(memory_format=torch.channels_last) for t in (x, more, g)]
     found = []
-    for way in (lambda a, b: _Norm(norm, given, nn.ReLU())(a, b), lambda a, b: F.relu(norm(a) + b)):
+
+    def usual(a: Tensor, b: Tensor) -> Tensor:
+        made: Tensor = norm(a)
+        return F.relu(made + b)
+
+    for way in (_Norm(norm, given, nn.ReLU()), usual):
         a, b = (t.detach().clone().requires_grad_() for t in maps[:2])
         with torch.enable_grad():
             y = way(a, b)

@@ -29,6 +29,8 @@ LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 BOUND = 2.0**-4
 SLOWER = 1.05  # times float32's seconds: what is within noise stays in bfloat16
 TRIES = 3
+ENOUGH = 2**23  # numbers of a layer's input that are tried
+ALIKE = 16  # of as many pictures at a time, which may be laid side by side (tiles.py)
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -69,7 +71,7 @@ def shapes(
 
     def note(name: str, layer: nn.Module, given: tuple[Any, ...]) -> None:
         x = given[0]
-        rows = max(x.shape[0] * shape[0] // 2, 1)
+        rows = _enough(max(x.shape[0] * shape[0] // 2, 1), x[0].numel())
         kind = Shape(repr(layer), (rows, *x.shape[1:]), x is pictures)
         found.setdefault(kind, []).append((name, layer))
 
@@ -88,6 +90,14 @@ def shapes(
         for hook in hooks:
             hook.remove()
     return found
+
+
+def _enough(rows: int, numbers: int) -> int:
+    """Of so many rows, each of so many numbers, as many as are tried: a batch of 2,000 would take
+    five times the memory of the run, and another kernel is not chosen for a sixteenth of them.
+    """
+    most = max(ENOUGH // numbers, 1)
+    return rows if rows <= most else most // ALIKE * ALIKE or most
 
 
 def is_right(layer: nn.Module, kind: Shape, hardware: Hardware) -> bool:

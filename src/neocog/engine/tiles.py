@@ -57,8 +57,7 @@ def convolved(
     if folds and x.shape[1] * stride[0] ** 2 <= MOST_FOLDED:
         x, weight = _folded(x, weight, stride[0], pad)
         stride, pad = (1, 1), (0, 0)
-    made = _Convolution.apply(x, weight, bias, stride, pad)  # type: ignore[no-untyped-call]
-    return made  # type: ignore[no-any-return]
+    return _Convolution.apply(x, weight, bias, stride, pad)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _is_plain(layer: nn.Module) -> bool:
@@ -168,8 +167,8 @@ def _narrow(wide: Tensor, count: int, period: int, width: int) -> Tensor:
     """(N, C, H, at least count x period) of them back to (N x count, C, H, width)."""
     n, c, h, _ = wide.shape
     rows = wide.permute(0, 2, 3, 1)[:, :, : count * period].unflatten(2, (count, period))
-    how = {"dtype": wide.dtype, "memory_format": torch.channels_last}
-    made = torch.empty(n * count, c, h, width, **how)
+    size = (n * count, c, h, width)
+    made = torch.empty(size, dtype=wide.dtype, memory_format=torch.channels_last)
     apart = made.permute(0, 2, 3, 1).view(n, count, h, width, c)
     apart.copy_(rows[:, :, :, :width].transpose(1, 2))
     return made  # no view: the next layer may change it in place
@@ -178,9 +177,7 @@ def _narrow(wide: Tensor, count: int, period: int, width: int) -> Tensor:
 def _folded(x: Tensor, weight: Tensor, s: int, pad: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Pictures and weights of which a convolution without stride makes what one of `s` made."""
     kernel = [-(-size // s) for size in weight.shape[2:]]
-    sizes = [
-        (x.shape[2 + i] + 2 * pad[i] - weight.shape[2 + i]) // s + kernel[i] for i in (0, 1)
-    ]
+    sizes = [(x.shape[2 + i] + 2 * pad[i] - weight.shape[2 + i]) // s + kernel[i] for i in (0, 1)]
     below, right = (s * sizes[i] - x.shape[2 + i] - pad[i] for i in (0, 1))
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, pad[1], right, pad[0], below))
     more = [s * kernel[i] - weight.shape[2 + i] for i in (0, 1)]

@@ -1,0 +1,67 @@
+"""`fused.c`, compiled for the processor that it runs on, where there is a C compiler."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+SOURCE = Path(__file__).with_name("fused.c")
+COMPILERS = ("gcc", "clang", "cc")
+FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-fopenmp", "-Wno-psabi")
+SECONDS = 60.0  # that a compiler may take
+POINTERS = (
+    *("x", "more", "scale", "shift", "table", "y", "g"),
+    *("mean", "slant", "level", "given", "given_more", "sums"),
+)
+
+
+class Pass(ctypes.Structure):
+    """As in fused.c."""
+
+    _fields_ = (
+        ("rows", ctypes.c_int64),
+        ("channels", ctypes.c_int64),
+        ("threads", ctypes.c_int32),
+        ("act", ctypes.c_int32),
+        *((name, ctypes.c_void_p) for name in POINTERS),
+    )
+
+
+def built() -> Any:
+    """The library, in half a second; None where it cannot be made. Nothing of it stays on disk."""
+    openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    here = (sys.platform, platform.machine()) == ("linux", "x86_64")
+    if not (here and compiler and openmp.is_file()):
+        return None
+    try:
+        with tempfile.TemporaryDirectory(prefix="neocog-", ignore_cleanup_errors=True) as folder:
+            made = Path(folder) / "fused.so"
+            command = [compiler, *FLAGS, "-o", str(made), str(SOURCE), str(openmp)]
+            subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+            found = ctypes.CDLL(str(made))
+        sizes = [*[ctypes.c_int64] * 4, ctypes.c_int32]
+        for name in ("neocog_pool", "neocog_pool_back"):
+            getattr(found, name).argtypes = [*[ctypes.c_void_p] * 3, *sizes]
+    except (OSError, subprocess.SubprocessError, AttributeError):
+        return None
+    return found
+
+
+def tables(act: nn.Module) -> tuple[Tensor, Tensor]:
+    """What torch answers to each bfloat16 number, and the slope there; float32 (65536,)."""
+    every = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    with torch.enable_grad():
+        values = every.float().requires_grad_()
+        made = type(act).forward(act, values.clone())  # it may write in place
+        (slopes,) = torch.autograd.grad(made.sum(), values)
+    return made.detach(), slopes

@@ -1,0 +1,347 @@
+"""What `fused.c` computes is what torch computes of the same maps, but for rounding."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import subprocess
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neocog.engine import fused, native
+from neocog.engine.fused import library, norms_fused
+from neocog.engine.hardware import Hardware, fitted
+from neocog.networks import create
+from neocog.networks.residual import Residual
+
+needs_compiler = pytest.mark.skipif(library() is None, reason="there is no C compiler here")
+LAST = torch.channels_last
+# A map's numbers are rounded to 8 bits; of sums over it, what is left of that
+NEAR = {"rtol": 2**-7, "atol": 2**-7}
+
+
+def maps(*shape: int, seed: int = 0, centre: float = 0.0, spread: float = 1.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    made = torch.randn(shape, generator=generator) * spread + centre
+    return made.bfloat16().to(memory_format=LAST)
+
+
+def trained_norm(channels: int, **options: Any) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, **options)
+    generator = torch.Generator().manual_seed(5)
+    if norm.affine:
+        nn.init.normal_(norm.weight, 1.0, 0.3, generator=generator)
+        nn.init.normal_(norm.bias, 0.0, 0.3, generator=generator)
+    return norm
+
+
+def run(
+    network: nn.Module,
+    x: Tensor,
+    *,
+    ours: bool,
+    g: Tensor | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> list[Tensor]:
+    """Outputs, gradients and running statistics: of bfloat16 by us, of `dtype` by torch."""
+    network = copy.deepcopy(network).train()
+    x = (x if ours else x.to(dtype)).detach().clone(memory_format=torch.preserve_format)
+    x.requires_grad_()
+    if ours:
+        with norms_fused(network):
+            y = network(x)
+    else:
+        y = network(x)
+    g = maps(*y.shape, seed=9) if g is None else g
+    (y * g.to(y.dtype)).sum().backward()
+    slopes = [w.grad for w in (x, *network.parameters()) if w.grad is not None]
+    kept = [b for name, b in network.named_buffers() if "running" in name or "num" in name]
+    return [y.detach().float(), *(slope.float() for slope in slopes), *(b.float() for b in kept)]
+
+
+def assert_alike(ours: list[Tensor], torchs: list[Tensor]) -> None:
+    assert len(ours) == len(torchs)
+    for one, other in zip(ours, torchs, strict=True):
+        assert one.shape == other.shape
+        scale = other.square().mean().sqrt().clamp_min(1e-6)
+        off = (one - other).abs() / (NEAR["atol"] * scale + NEAR["rtol"] * other.abs())
+        assert float((off > 1).float().mean()) < 0.01  # a ReLU at 0 may fall to either side
+        assert float((one - other).norm()) <= 0.01 * float(other.norm()) + 1e-6
+
+
+def assert_no_further(ours: list[Tensor], torchs: list[Tensor], exact: list[Tensor]) -> None:
+    """From float32 than torch's own bfloat16 is, but for chance."""
+    for one, other, true in zip(ours, torchs, exact, strict=True):
+        assert (one - true).norm() <= 1.3 * (other - true).norm() + 0.01 * true.norm()
+
+
+ACTS = {
+    "nothing": [],
+    "relu": [nn.ReLU(inplace=True)],
+    "gelu": [nn.GELU()],
+    "tanh gelu": [nn.GELU(approximate="tanh")],
+    "relu6": [nn.ReLU6(inplace=True)],
+    "silu": [nn.SiLU()],
+    "tanh, which stays torch's": [nn.Tanh()],
+}
+SHAPES = {"plain": (8, 32, 5, 7), "one row": (2, 16, 1, 1), "many": (64, 48, 16, 16)}
+
+
+@needs_compiler
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("act", ACTS)
+def test_norm_and_activation(act: str, shape: str, threads: int) -> None:
+    x = maps(*SHAPES[shape], centre=0.5, spread=2.0)
+    network = nn.Sequential(trained_norm(x.shape[1]), *ACTS[act])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert_alike(run(network, x, ours=True), run(network, x, ours=False))
+    finally:
+        torch.set_num_threads(before)
+
+
+@needs_compiler
+@pytest.mark.parametrize("threads", [1, 2])
+def test_norms_are_really_ours(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    usual = fused._Norm.run
+    monkeypatch.setattr(
+        fused._Norm,
+        "run",
+        lambda self, what, *a, **k: called.append(what) or usual(self, what, *a, **k),
+    )
+    run(nn.Sequential(nn.BatchNorm2d(16), nn.ReLU()), maps(4, 16, 3, 3), ours=True)
+    assert called == ["sums", "apply", "back_sums", "back"]
+
+
+@needs_compiler
+def test_a_mean_far_from_zero_takes_nothing_from_the_variance() -> None:
+    x = maps(32, 16, 9, 9, centre=64.0, spread=1.0)
+    network = nn.Sequential(nn.BatchNorm2d(16))
+    assert_alike(run(network, x, ours=True), run(network, x, ours=False))
+
+
+@needs_compiler
+@pytest.mark.parametrize("shortcut", ["identity", "projection"])
+@pytest.mark.parametrize("after", [nn.ReLU(inplace=True), nn.GELU()], ids=["relu", "gelu"])
+def test_residual_unit(shortcut: str, after: nn.Module) -> None:
+    torch.manual_seed(0)
+    branch = OrderedDict(
+        norm1=trained_norm(16),
+        relu1=nn.ReLU(inplace=True),
+        norm2=trained_norm(16, eps=1e-3, momentum=0.4),
+    )
+    way = nn.Identity() if shortcut == "identity" else nn.Sequential(trained_norm(16))
+    unit = nn.Sequential(Residual(nn.Sequential(branch), way, after))
+    x = maps(16, 16, 6, 5, centre=0.2)
+    exact = run(unit, x, ours=False)
+    assert_no_further(
+        run(unit, x, ours=True), run(unit, x, ours=False, dtype=torch.bfloat16), exact
+    )
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [(6, 8), (7, 9), (2, 2), (3, 2), (1, 4)])
+def test_pooling_is_torchs_to_the_bit(size: tuple[int, int]) -> None:
+    x = maps(5, 16, *size).mul(4).round().div(4)  # many are equal
+    x[0, 0] = -torch.inf
+    x[1, 1] = torch.inf
+    pool = nn.MaxPool2d(2)
+    if min(size) < 2:
+        with pytest.raises(RuntimeError, match="too small"):
+            run(pool, x, ours=True)
+        return
+    g = maps(5, 16, size[0] // 2, size[1] // 2, seed=3)
+    twin = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    usual = F.max_pool2d(twin, 2)
+    (slope,) = torch.autograd.grad(usual, twin, g)
+    ours = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    with norms_fused(pool):
+        made = pool(ours)
+    assert torch.equal(made, usual)
+    assert torch.equal(torch.autograd.grad(made, ours, g)[0], slope)
+
+
+@needs_compiler
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 1)])
+def test_pooling_goes_before_relu(
+    window: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    usual = F.relu
+    monkeypatch.setattr(F, "relu", lambda x, **how: sizes.append(x.shape[2]) or usual(x, **how))
+    network = nn.Sequential(nn.ReLU(), nn.MaxPool2d(*window), nn.ReLU())
+    x = maps(4, 16, 9, 9, centre=-0.8).mul(4).round().div(4)
+    g = maps(*network(x).shape, seed=3).round()  # sums of a few are exact
+    found = []
+    for fuse in (True, False):
+        twin = (x if fuse else x.float()).detach().clone(memory_format=torch.preserve_format)
+        twin.requires_grad_()
+        sizes.clear()
+        way = nn.Sequential(nn.Identity(), *network)
+        if fuse:
+            with norms_fused(way):
+                y = way(twin)
+        else:
+            y = way(twin)
+        assert sizes[0] == (y.shape[2] if fuse else 9)
+        found.append((y.detach().float(), torch.autograd.grad(y, twin, g.to(y.dtype))[0].float()))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "act", [nn.ReLU(), nn.GELU(), nn.MaxPool2d(2)], ids=["relu", "gelu", "pool"]
+)
+def test_what_is_no_number_stays_none(act: nn.Module) -> None:
+    x = maps(4, 16, 4, 4)
+    x[2, 3, 1, 1] = torch.nan
+    made = run(nn.Sequential(nn.BatchNorm2d(16), act), x, ours=True)[0]
+    assert made[:, 3].isnan().all() == made[2, 3, 0, 0].isnan()
+    assert made[2, 3, 0, 0].isnan()
+    assert not made[:, :3].isnan().any()
+
+
+@needs_compiler
+def test_what_is_not_for_it_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("fused")
+
+    monkeypatch.setattr(fused._Norm, "run", never)
+    norm = nn.BatchNorm2d(16)
+    network, x = nn.Sequential(norm, nn.ReLU()), maps(4, 16, 3, 3)
+    with norms_fused(network):
+        with pytest.raises(AssertionError, match="fused"):
+            network(x)
+        network(x.float())
+        network(x.contiguous())
+        with torch.no_grad():
+            network(x)
+        norm(x)  # by itself
+        norm.eval()
+        network(x)
+        norm.train()
+        hook = norm.register_forward_hook(lambda *_: None)
+        network(x)  # somebody listens
+        hook.remove()
+    odd = nn.Sequential(nn.BatchNorm2d(12), nn.ReLU())
+    with norms_fused(odd):
+        odd(maps(4, 12, 3, 3))
+    for other in (nn.BatchNorm2d(16, momentum=None), nn.BatchNorm2d(16, track_running_stats=False)):
+        with norms_fused(nn.Sequential(other)) as _:
+            nn.Sequential(other)(x)
+
+
+@needs_compiler
+def test_a_single_pixel_is_refused_as_torch_refuses_it() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(16))
+    with norms_fused(network), pytest.raises(ValueError, match="more than 1 value"):
+        network(maps(1, 16, 1, 1))
+
+
+class Container(nn.Module):
+    """A network that takes the layers of an `nn.Sequential` one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm, relu = self.layers
+        made: Tensor = relu(norm(x) - 1)
+        return made
+
+
+class Mine(nn.Module):
+    """Somebody's own unit that looks like ours and computes another thing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch, self.shortcut = nn.Sequential(nn.BatchNorm2d(16)), nn.Identity()
+        self.after = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.after(self.branch(x) - self.shortcut(x))
+        return made
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", [Container, Mine])
+def test_networks_of_others_compute_what_they_say(kind: type[nn.Module]) -> None:
+    x, exact = maps(8, 16, 5, 5), run(kind(), maps(8, 16, 5, 5), ours=False)
+    torchs = run(kind(), x, ours=False, dtype=torch.bfloat16)
+    assert_no_further(run(kind(), x, ours=True), torchs, exact)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["fast_cifar", "resnet18_cifar"])
+def test_a_network_has_the_gradients_that_it_has_without(name: str) -> None:
+    network = create(name, num_classes=10, seed=0).train()
+    x, labels = maps(16, 3, 32, 32).float(), torch.arange(16) % 10
+    plain = Hardware("cpu", "any", 2, precision="bf16", layout="channels_last")
+    slopes = []
+    for norms in ("plain", "fused"):
+        hardware, twin = dataclasses.replace(plain, norms=norms), copy.deepcopy(network)
+        with hardware.in_force(twin):
+            ((_, logits),) = hardware.passes(twin, batch_size=16).training(x)
+            F.cross_entropy(logits, labels).backward()
+        slopes.append([w.grad for w in twin.parameters() if w.grad is not None])
+        assert not any("forward" in vars(layer) for layer in twin.modules())
+    exact = copy.deepcopy(network)
+    F.cross_entropy(exact(x), labels).backward()
+    true = [w.grad for w in exact.parameters() if w.grad is not None]
+    assert_no_further(slopes[1], slopes[0], true)
+
+
+def test_without_a_compiler_torch_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "library", lambda: None)
+    network, x = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU()), maps(4, 16, 3, 3)
+    with norms_fused(network):
+        assert network(x).shape == x.shape
+        assert not any("forward" in vars(layer) for layer in network.modules())
+
+
+@pytest.mark.parametrize("error", [OSError("no"), subprocess.TimeoutExpired("cc", 1)])
+def test_a_compiler_may_fail(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    assert library.__wrapped__() is None
+
+
+@needs_compiler
+def test_what_computes_wrongly_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = native.SOURCE.read_text(encoding="utf-8")
+    wrong = tmp_path / "fused.c"
+    wrong.write_text(source.replace("product += slope * (x - mean)", "product += slope * x * 2"))
+    assert wrong.read_text() != source
+    monkeypatch.setattr(native, "SOURCE", wrong)
+    assert library.__wrapped__() is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "layout", "expected"),
+    [
+        ("bf16", "channels_last", "fused"),
+        ("bf16", "contiguous", "plain"),
+        ("fp32", "channels_last", "plain"),
+    ],
+)
+def test_where_norms_are_fused(
+    precision: str, layout: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neocog.engine.hardware.library", lambda: object())
+    hardware = Hardware("cpu", "any", 2, precision=precision, layout=layout)
+    assert fitted(hardware).norms == expected
+    monkeypatch.setattr("neocog.engine.hardware.library", lambda: None)
+    assert fitted(hardware).norms == "plain"
