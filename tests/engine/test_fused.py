@@ -148,26 +148,51 @@ def test_residual_unit(shortcut: str, after: nn.Module) -> None:
     )
 
 
+WINDOWS = [(2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 1), (2, 1, 0), (3, 3, 1), (2, 3, 0), (5, 2, 2)]
+
+
 @needs_compiler
+@pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("size", [(6, 8), (7, 9), (2, 2), (3, 2), (1, 4)])
-def test_pooling_is_torchs_to_the_bit(size: tuple[int, int]) -> None:
+def test_pooling_is_torchs_to_the_bit(
+    size: tuple[int, int], window: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     x = maps(5, 16, *size).mul(4).round().div(4)  # many are equal
     x[0, 0] = -torch.inf
     x[1, 1] = torch.inf
-    pool = nn.MaxPool2d(2)
-    if min(size) < 2:
-        with pytest.raises(RuntimeError, match="too small"):
-            run(pool, x, ours=True)
+    x[2, 2, 0, 1] = torch.nan
+    pool = nn.MaxPool2d(*window)
+    if min(size) + 2 * window[2] < window[0]:
+        with pytest.raises(RuntimeError, match="too small"), norms_fused(pool):
+            pool(x.requires_grad_())
         return
-    g = maps(5, 16, size[0] // 2, size[1] // 2, seed=3)
-    twin = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
-    usual = F.max_pool2d(twin, 2)
-    (slope,) = torch.autograd.grad(usual, twin, g)
+    twin = x.float().requires_grad_()
+    usual = pool(twin)
+    g = maps(*usual.shape, seed=3).round()  # sums of a few are exact
+    (slope,) = torch.autograd.grad(usual, twin, g.float())
+    called = []
+    way = fused._call
+    monkeypatch.setattr(fused, "_call", lambda *a, **k: called.append(a) or way(*a, **k))
     ours = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
     with norms_fused(pool):
         made = pool(ours)
-    assert torch.equal(made, usual)
-    assert torch.equal(torch.autograd.grad(made, ours, g)[0], slope)
+    assert torch.equal(made.float().nan_to_num(nan=7.0), usual.nan_to_num(nan=7.0))
+    assert torch.equal(torch.autograd.grad(made, ours, g)[0].float(), slope)
+    assert len(called) == 2
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.MaxPool2d((2, 3)),
+        nn.MaxPool2d(3, 2, ceil_mode=True),
+        nn.MaxPool2d(2, dilation=2),
+        nn.MaxPool2d(17),
+    ],
+    ids=["oblong", "ceil", "dilated", "huge"],
+)
+def test_other_windows_are_torchs(pool: nn.MaxPool2d) -> None:
+    assert fused._window(pool) is None
 
 
 @needs_compiler

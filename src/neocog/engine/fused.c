@@ -1,10 +1,9 @@
-/* Batch norm with what follows it, and 2x2 pooling, in as few passes over memory as there can be.
+/* Batch norm with what follows it, and pooling, in as few passes over memory as there can be.
 
    Maps are bfloat16 and channels last: `rows` pixels of `channels` numbers, a multiple of 16. Sums
    are float32 within blocks of rows and float64 over them. Compiled where it runs, by fused.py. */
 
 #include <stdint.h>
-#include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
@@ -16,9 +15,7 @@ typedef float floats __attribute__((vector_size(4 * WIDTH), aligned(4)));
 typedef uint32_t words __attribute__((vector_size(4 * WIDTH), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(4 * WIDTH), aligned(4)));
 typedef uint16_t halves __attribute__((vector_size(2 * WIDTH), aligned(2)));
-typedef int16_t shorts __attribute__((vector_size(2 * WIDTH), aligned(2)));
 typedef uint8_t bytes __attribute__((vector_size(WIDTH), aligned(1)));
-typedef int8_t chars __attribute__((vector_size(WIDTH), aligned(1)));
 
 static inline floats pick(ints where, floats yes, floats no) {
     return (floats)(((ints)yes & where) | ((ints)no & ~where));
@@ -200,54 +197,92 @@ void neocog_back(const Pass *p) {
 #undef RUN
 }
 
-/* The largest of each 2x2 of (n, h, w, channels), and which it was: 0 to 3, the first of equals. */
-void neocog_pool(const uint16_t *x, uint16_t *y, uint8_t *place, int64_t n, int64_t h, int64_t w,
-                 int64_t channels, int32_t threads) {
-    int64_t high = h / 2, wide = w / 2;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t line = 0; line < n * high; line++) {
-        const uint16_t *top = x + ((line / high) * h + line % high * 2) * w * channels;
-        for (int64_t column = 0; column < wide; column++)
+/* Windows of `size` by `size` numbers, every `step` of them, from `pad` before the first. */
+typedef struct {
+    int64_t n, h, w, channels, high, wide; /* of what is given, and of what is made */
+    int32_t size, step, pad, threads;
+    const uint16_t *x;
+    uint16_t *y;
+    uint8_t *place; /* size * row + column of the largest in its window, the first of equals */
+    const uint16_t *g;
+    uint16_t *given;
+} Windows;
+
+typedef struct {
+    int64_t first, end;
+} Span;
+
+/* Of `size` numbers from `from` on those that are among `many`. */
+INLINE Span within(int64_t from, int64_t size, int64_t many) {
+    return (Span){from < 0 ? 0 : from, from + size < many ? from + size : many};
+}
+
+INLINE void pool(const Windows *p, int64_t size, int64_t step) {
+    int64_t channels = p->channels;
+#pragma omp parallel for num_threads(p->threads) schedule(static)
+    for (int64_t line = 0; line < p->n * p->high; line++) {
+        const uint16_t *picture = p->x + line / p->high * p->h * p->w * channels;
+        int64_t top = line % p->high * step - p->pad;
+        Span rows = within(top, size, p->h);
+        for (int64_t column = 0; column < p->wide; column++) {
+            int64_t left = column * step - p->pad, to = (line * p->wide + column) * channels;
+            Span columns = within(left, size, p->w);
             for (int64_t c = 0; c < channels; c += WIDTH) {
-                const uint16_t *from = top + column * 2 * channels + c;
-                int64_t to = (line * wide + column) * channels + c;
-                floats most = load(from), next;
-                ints which = {0}, more;
-                const int64_t steps[] = {channels, w * channels, (w + 1) * channels};
-                for (int i = 0; i < 3; i++) {
-                    next = load(from + steps[i]);
-                    more = (next > most) | (next != next);
-                    most = pick(more, next, most);
-                    which = (which & ~more) | (more & (i + 1));
-                }
-                *(halves *)(y + to) = __builtin_convertvector((words)most >> 16, halves);
-                *(bytes *)(place + to) = __builtin_convertvector((words)which, bytes);
+                const uint16_t *first = picture + (rows.first * p->w + columns.first) * channels + c;
+                floats most = load(first);
+                ints which = (ints){0} + (int32_t)((rows.first - top) * size + columns.first - left);
+                for (int64_t r = rows.first; r < rows.end; r++)
+                    for (int64_t k = columns.first; k < columns.end; k++) {
+                        floats next = load(picture + (r * p->w + k) * channels + c);
+                        ints more = (next > most) | (next != next);
+                        most = pick(more, next, most);
+                        which = (which & ~more) | (more & (int32_t)((r - top) * size + k - left));
+                    }
+                *(halves *)(p->y + to + c) = __builtin_convertvector((words)most >> 16, halves);
+                *(bytes *)(p->place + to + c) = __builtin_convertvector((words)which, bytes);
             }
+        }
     }
 }
 
-/* What neocog_pool gave its gradient for, by place; all else is zero. */
-void neocog_pool_back(const uint16_t *g, const uint8_t *place, uint16_t *given, int64_t n,
-                      int64_t h, int64_t w, int64_t channels, int32_t threads) {
-    int64_t high = h / 2, wide = w / 2;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t line = 0; line < n * h; line++) {
-        int64_t picture = line / h, row = line % h;
-        uint16_t *to = given + line * w * channels;
-        if (row / 2 == high) { /* the last of an odd number */
-            memset(to, 0, 2 * w * channels);
-            continue;
-        }
-        const int64_t from = (picture * high + row / 2) * wide * channels;
-        for (int64_t column = 0; column < 2 * wide; column++) {
-            int64_t start = from + column / 2 * channels;
-            uint8_t here = row % 2 * 2 + column % 2;
+void neocog_pool(const Windows *p) {
+    if (p->size == 2 && p->step == 2) pool(p, 2, 2);
+    else if (p->size == 3 && p->step == 2) pool(p, 3, 2);
+    else pool(p, p->size, p->step);
+}
+
+/* Which windows see a row or column. */
+INLINE Span seeing(int64_t at, int64_t size, int64_t step, int64_t pad, int64_t many) {
+    int64_t last = (at + pad) / step, first = at + pad < size ? 0 : (at + pad - size) / step + 1;
+    return (Span){first, last + 1 < many ? last + 1 : many};
+}
+
+INLINE void pool_back(const Windows *p, int64_t size, int64_t step) {
+    int64_t channels = p->channels;
+#pragma omp parallel for num_threads(p->threads) schedule(static)
+    for (int64_t line = 0; line < p->n * p->h; line++) {
+        int64_t row = line % p->h, picture = line / p->h * p->high * p->wide * channels;
+        Span down = seeing(row, size, step, p->pad, p->high);
+        for (int64_t column = 0; column < p->w; column++) {
+            Span across = seeing(column, size, step, p->pad, p->wide);
             for (int64_t c = 0; c < channels; c += WIDTH) {
-                chars same = *(const bytes *)(place + start + c) == here;
-                shorts where = __builtin_convertvector(same, shorts);
-                *(halves *)(to + column * channels + c) = *(const halves *)(g + start + c) & (halves)where;
+                floats sum = {0};
+                for (int64_t i = down.first; i < down.end; i++)
+                    for (int64_t j = across.first; j < across.end; j++) {
+                        int64_t from = picture + (i * p->wide + j) * channels + c;
+                        int64_t here = (row + p->pad - i * step) * size + column + p->pad - j * step;
+                        ints place = __builtin_convertvector(*(const bytes *)(p->place + from), ints);
+                        sum += pick(place == (int32_t)here, load(p->g + from), all(0.0f));
+                    }
+                store(p->given + (line * p->w + column) * channels + c, sum);
             }
         }
-        if (w % 2) memset(to + (w - 1) * channels, 0, 2 * channels);
     }
+}
+
+/* To each number the gradients of the windows that took it. */
+void neocog_pool_back(const Windows *p) {
+    if (p->size == 2 && p->step == 2) pool_back(p, 2, 2);
+    else if (p->size == 3 && p->step == 2) pool_back(p, 3, 2);
+    else pool_back(p, p->size, p->step);
 }

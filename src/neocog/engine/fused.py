@@ -1,4 +1,4 @@
-"""Batch norms that do in one pass over memory what follows them, too; and pooling of 2x2.
+"""Batch norms that do in one pass over memory what follows them, too; and pooling.
 
 A map of a large batch does not fit into a processor's caches, so each layer that only looks at it
 costs a pass over memory: of a residual network's step in bfloat16 these are half. `fused.c` takes
@@ -25,10 +25,12 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from neocog.engine import native
+from neocog.engine.norms import note
 from neocog.engine.passes import going
 
 WIDTH = 16  # channels are taken so many at a time
 NOTHING, RELU, TABLE = range(3)  # what follows a norm
+LARGEST = 256  # places in a window: what a byte counts
 LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
 
 
@@ -42,7 +44,7 @@ def library() -> Any:
 @contextmanager
 def norms_fused(network: nn.Module) -> Iterator[None]:
     """While training in bfloat16: each batch norm in an `nn.Sequential` of `network` together with
-    the activation behind it, and with the sum of a residual unit; 2x2 pooling besides, and pooling
+    the activation behind it, and with the sum of a residual unit; pooling besides, and pooling
     before the ReLU that stands before it.
 
     A layer that is called by itself, or listened to, does what it always does.
@@ -56,7 +58,7 @@ def norms_fused(network: nn.Module) -> Iterator[None]:
                 ways[module] = partial(_through, stages)
         elif _is_residual(module):
             ways[module] = _unit(module, given)
-        elif isinstance(module, nn.MaxPool2d) and _is_two_by_two(module):
+        elif isinstance(module, nn.MaxPool2d) and _window(module) is not None:
             ways[module] = _pool(module, given)
     with going(ways):
         yield
@@ -78,7 +80,8 @@ class _Norm:
             made = made if more is None else made + more
             return made if self.after is None else self.after(made)
         y, mean, var = _Normed.apply(x, more, norm.weight, norm.bias, self)  # type: ignore[no-untyped-call]
-        _note(norm, mean, var, x.numel() // x.shape[1])
+        rows = x.numel() // x.shape[1]
+        note(norm, mean, var * rows / (rows - 1))
         return y  # type: ignore[no-any-return]
 
     def _suits(self, x: Tensor) -> bool:
@@ -154,26 +157,32 @@ class _Fork(torch.autograd.Function):
 
 
 class _Pooled(torch.autograd.Function):
-    """The largest of each 2x2; of each is remembered which it was, in a byte."""
+    """The largest of each window; of each is remembered which it was, in a byte."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, given: Any) -> Tensor:
-        n, c, h, w = x.shape
-        size = (n, c, h // 2, w // 2)
-        y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
-        place = torch.empty(size, dtype=torch.uint8, memory_format=torch.channels_last)
-        ctx.given, ctx.size = given, (n, h, w, c, torch.get_num_threads())
-        given.neocog_pool(x.data_ptr(), y.data_ptr(), place.data_ptr(), *ctx.size)
+    def forward(ctx: Any, x: Tensor, window: tuple[int, int, int], given: Any) -> Tensor:
+        (n, c, h, w), (size, step, pad) = x.shape, window
+        high, wide = ((side + 2 * pad - size) // step + 1 for side in (h, w))
+        y = torch.empty((n, c, high, wide), dtype=x.dtype, memory_format=torch.channels_last)
+        place = torch.empty_like(y, dtype=torch.uint8)
+        ctx.given = given
+        ctx.how = (n, h, w, c, high, wide, *window, torch.get_num_threads())
+        _call(given.neocog_pool, ctx.how, x=x, y=y, place=place)
         ctx.save_for_backward(place)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        (place,), (n, h, w, c, _) = ctx.saved_tensors, ctx.size
+        (place,), (n, h, w, c, *_) = ctx.saved_tensors, ctx.how
         g = gradients[0].contiguous(memory_format=torch.channels_last)
         made = torch.empty((n, c, h, w), dtype=g.dtype, memory_format=torch.channels_last)
-        ctx.given.neocog_pool_back(g.data_ptr(), place.data_ptr(), made.data_ptr(), *ctx.size)
-        return made, None
+        _call(ctx.given.neocog_pool_back, ctx.how, place=place, g=g, given=made)
+        return made, None, None
+
+
+def _call(function: Any, how: tuple[int, ...], **tensors: Tensor) -> None:
+    places = {name: tensor.data_ptr() for name, tensor in tensors.items()}
+    function(ctypes.byref(native.Windows(*how, **places)))
 
 
 def _stages(layers: list[nn.Module], given: Any) -> list[Callable[[Tensor], Tensor]]:
@@ -239,14 +248,14 @@ def _is_heard(layer: nn.Module) -> bool:
 
 
 def _pool(pool: nn.MaxPool2d, given: Any) -> Callable[[Tensor], Tensor]:
-    usual = pool.forward
+    usual, window = pool.forward, _window(pool)
 
     def forward(x: Tensor) -> Tensor:
-        small = min(x.shape[-2:]) < 2
-        if small or not (pool.training and torch.is_grad_enabled() and _is_laid(x)):
+        learns = pool.training and torch.is_grad_enabled() and _is_laid(x)
+        if not learns or window is None or min(x.shape[-2:]) + 2 * window[2] < window[0]:
             made: Tensor = usual(x)
             return made
-        return _Pooled.apply(x, given)  # type: ignore[no-untyped-call, no-any-return]
+        return _Pooled.apply(x, window, given)  # type: ignore[no-untyped-call, no-any-return]
 
     return forward
 
@@ -259,11 +268,14 @@ def _is_norm(norm: nn.Module) -> bool:
     return usual and kept and norm.num_features % WIDTH == 0
 
 
-def _is_two_by_two(pool: nn.MaxPool2d) -> bool:
-    window = [pool.kernel_size, pool.stride, pool.padding, pool.dilation]
-    plain = [value if isinstance(value, tuple) else (value, value) for value in window]
-    wanted = [(2, 2), (2, 2), (0, 0), (1, 1)]
-    return plain == wanted and not pool.ceil_mode and not pool.return_indices
+def _window(pool: nn.MaxPool2d) -> tuple[int, int, int] | None:
+    """Size, step and padding, where they are all there is to know."""
+    sides = [pool.kernel_size, pool.stride, pool.padding, pool.dilation]
+    pairs = [side if isinstance(side, tuple) else (side, side) for side in sides]
+    plain = all(one == other for one, other in pairs) and pairs[3] == (1, 1)
+    if not plain or pool.ceil_mode or pool.return_indices or pairs[0][0] ** 2 > LARGEST:
+        return None
+    return pairs[0][0], pairs[1][0], pairs[2][0]
 
 
 def _is_laid(x: Tensor) -> bool:
@@ -282,20 +294,6 @@ def _is_dense(x: Tensor) -> bool:
 
 def _zeros(x: Tensor) -> Tensor:
     return torch.zeros(torch.get_num_threads(), 2, x.shape[1], dtype=torch.float64)
-
-
-@torch.no_grad()
-def _note(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, rows: int) -> None:
-    """The running statistics, as torch keeps them."""
-    kept = norm.momentum
-    assert kept is not None
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.running_mean.lerp_(mean.to(norm.running_mean), kept)
-    unbiased = var * (rows / max(rows - 1, 1))
-    norm.running_var.lerp_(unbiased.to(norm.running_var), kept)
-    if norm.num_batches_tracked is not None:
-        norm.num_batches_tracked += 1
 
 
 def _is_right(given: Any) -> bool:

@@ -36,6 +36,16 @@ class Pass(ctypes.Structure):
     )
 
 
+class Windows(ctypes.Structure):
+    """As in fused.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("n", "h", "w", "channels", "high", "wide")),
+        *((name, ctypes.c_int32) for name in ("size", "step", "pad", "threads")),
+        *((name, ctypes.c_void_p) for name in ("x", "y", "place", "g", "given")),
+    )
+
+
 def built() -> Any:
     """The library, in half a second; None where it cannot be made. Nothing of it stays on disk."""
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
@@ -49,10 +59,7 @@ def built() -> Any:
             command = [compiler, *FLAGS, "-o", str(made), str(SOURCE), str(openmp)]
             subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
             found = ctypes.CDLL(str(made))
-        sizes = [*[ctypes.c_int64] * 4, ctypes.c_int32]
-        for name in ("neocog_pool", "neocog_pool_back"):
-            getattr(found, name).argtypes = [*[ctypes.c_void_p] * 3, *sizes]
-    except (OSError, subprocess.SubprocessError, AttributeError):
+    except (OSError, subprocess.SubprocessError):
         return None
     return found
 

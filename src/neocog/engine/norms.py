@@ -44,7 +44,7 @@ def _forward(norm: _BatchNorm, ranks: Ranks) -> Callable[[Tensor], Tensor]:
         sums, squares, whole = every[: len(mean)], every[len(mean) : -1], every[-1].detach()
         mean = sums / whole
         var = (squares / whole - mean**2).clamp(min=0)
-        _note(norm, mean.detach(), var.detach() * whole / (whole - 1).clamp(min=1))
+        note(norm, mean.detach(), var.detach() * whole / (whole - 1).clamp(min=1))
         scale = torch.rsqrt(var + norm.eps)
         if norm.affine:
             scale = scale * norm.weight.double()
@@ -56,7 +56,7 @@ def _forward(norm: _BatchNorm, ranks: Ranks) -> Callable[[Tensor], Tensor]:
 
 
 @torch.no_grad()
-def _note(norm: _BatchNorm, mean: Tensor, var: Tensor) -> None:
+def note(norm: _BatchNorm, mean: Tensor, var: Tensor) -> None:
     """The running statistics, as torch keeps them."""
     if norm.running_mean is None or norm.running_var is None:
         return
