@@ -132,7 +132,7 @@ def test_a_mean_far_from_zero_takes_nothing_from_the_variance() -> None:
 @needs_compiler
 @pytest.mark.parametrize("shortcut", ["identity", "projection"])
 @pytest.mark.parametrize("after", [nn.ReLU(inplace=True), nn.GELU()], ids=["relu", "gelu"])
-def test_residual_unit(shortcut: str, after: nn.Module) -> None:
+def test_residual_unit(shortcut: str, after: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     branch = OrderedDict(
         norm1=trained_norm(16),
@@ -142,10 +142,28 @@ def test_residual_unit(shortcut: str, after: nn.Module) -> None:
     way = nn.Identity() if shortcut == "identity" else nn.Sequential(trained_norm(16))
     unit = nn.Sequential(Residual(nn.Sequential(branch), way, after))
     x = maps(16, 16, 6, 5, centre=0.2)
-    exact = run(unit, x, ours=False)
-    assert_no_further(
-        run(unit, x, ours=True), run(unit, x, ours=False, dtype=torch.bfloat16), exact
-    )
+    sums: list[Any] = []
+    usual = fused._Norm.__call__
+
+    def noted(self: fused._Norm, x: Tensor, more: Tensor | None = None) -> Tensor:
+        sums.append(more)
+        return usual(self, x, more)
+
+    monkeypatch.setattr(fused._Norm, "__call__", noted)
+    ours = run(unit, x, ours=True)
+    assert any(more is not None for more in sums) is isinstance(after, nn.ReLU)
+    torchs = run(unit, x, ours=False, dtype=torch.bfloat16)
+    assert_no_further(ours, torchs, run(unit, x, ours=False))
+
+
+@needs_compiler
+def test_who_listens_to_a_branch_hears_it() -> None:
+    heard: list[Tensor] = []
+    unit = Residual(nn.Sequential(nn.BatchNorm2d(16)), nn.Identity(), nn.ReLU())
+    unit.branch.register_forward_hook(lambda *given: heard.append(given[2]))
+    with norms_fused(unit):
+        unit(maps(4, 16, 3, 3).requires_grad_())
+    assert len(heard) == 1
 
 
 WINDOWS = [(2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 1), (2, 1, 0), (3, 3, 1), (2, 3, 0), (5, 2, 2)]

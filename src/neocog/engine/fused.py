@@ -223,11 +223,15 @@ def _through(stages: list[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
 
 def _unit(unit: Any, given: Any) -> Callable[[Tensor], Tensor]:
     """A residual unit whose branch ends in a norm: with its sum and its ReLU."""
-    branch, shortcut, after = unit.branch, unit.shortcut, unit.after
+    branch, shortcut, after, usual = unit.branch, unit.shortcut, unit.after, unit.forward
     *layers, last = branch
     stages, norm = _stages(layers, given), _Norm(last, given, after)
 
     def forward(x: Tensor) -> Tensor:
+        learns = unit.training and torch.is_grad_enabled() and x.requires_grad
+        if not learns or _is_heard(branch):
+            made: Tensor = usual(x)
+            return made
         one, other = _Fork.apply(x)  # type: ignore[no-untyped-call]
         more: Tensor = shortcut(other)
         return norm(_through(stages, one), more)

@@ -19,7 +19,7 @@ SHORT = 20.0  # seconds in all, below which there is little to gain
 SHARE = 0.02  # of the remaining run, for all timing together
 ROUNDS = 3  # steps of each candidate that count, after one that makes ready
 GAIN = 0.05  # of a step: what a change must save, or noise would choose
-HOPELESS = 1.5  # times as slow in the first round: no further round
+HOPELESS = 1.5  # times as slow as the other in the first round: no further round
 # Threads may wait for each other more than they work: in steps shorter than so many seconds, and,
 # where there are but two, in any step while something else computes on one of their cores.
 TINY, FEW_THREADS = 0.005, 2
@@ -108,7 +108,8 @@ class Search:
         for _ in range(ROUNDS):
             self._time(now)
             self._time(rival)
-            if self.best[rival] > HOPELESS * self.best[now]:
+            slow, quick = sorted((self.best[now], self.best[rival]), reverse=True)
+            if slow > HOPELESS * quick:
                 break
         return rival if self.best[rival] <= (1 - GAIN) * self.best[now] else now
 
