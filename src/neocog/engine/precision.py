@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ def to_hold(
         layer = layers[0][1]
         if not (is_right(layer, kind, bare) and _is_quick(layer, kind, bare, speed)):
             held += [name for name, _ in layers]
+    _slope.cache_clear()
     return tuple(dict.fromkeys(held))  # a layer may run more than once
 
 
@@ -143,10 +145,15 @@ def _results(forward: Forward, layer: nn.Module, given: Tensor, kind: Shape) -> 
     """Output and the gradients of weights and input, for a gradient that is always the same."""
     x = given.detach().requires_grad_(not kind.first)
     made = forward(x)
-    generator = Generator(made.device).manual_seed(1)
-    slope = torch.randn(made.shape, generator=generator, device=made.device).bfloat16()
+    slope = _slope(made.shape, made.device)
     needed = [*layer.parameters(), *([] if kind.first else [x])]
     return [made.detach(), *torch.autograd.grad(made, needed, slope.to(made))]
+
+
+@functools.lru_cache(maxsize=1)  # to draw it takes longer than the layer
+def _slope(shape: torch.Size, device: torch.device) -> Tensor:
+    generator = Generator(device).manual_seed(1)
+    return torch.randn(shape, generator=generator, device=device).bfloat16()
 
 
 def _in_bf16(layer: nn.Module, hardware: Hardware) -> Forward:

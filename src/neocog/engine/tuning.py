@@ -79,13 +79,13 @@ class Search:
         run = self.best[plain] * self.steps
         if run < SHORT:
             return self.hold(default, False), False
-        now, whole = self._changed(plain, SHARE * run)
+        now, whole = self._changed(plain)
         if len(self.best) == 1 and not whole:
             return self.hold(default, False), False
         why = "measured" if len(self.best) > 1 else ALONE.get(default.why, default.why)
         return replace(now, why=why, measured=self._measured(plain)), whole
 
-    def _changed(self, now: Hardware, left: float) -> tuple[Hardware, bool]:
+    def _changed(self, now: Hardware) -> tuple[Hardware, bool]:
         whole = True
         self.tried.add(replace(now, held=()))
         for change in _CHANGES:
@@ -93,7 +93,7 @@ class Search:
             if rival is None or replace(rival, held=()) in self.tried:
                 continue
             cost = self._cost(now, rival)
-            if self.spent + cost > left:
+            if self.spent + cost > SHARE * min(self.best.values()) * self.steps:
                 whole = False
                 continue
             if self.tell and len(self.best) == 1 and len(_CHANGES) * cost > TOLD:
