@@ -141,6 +141,19 @@ def test_a_compiled_run_needs_a_compiler_to_go_on(
         assert why == reason
 
 
+def test_fused_norms_need_a_c_compiler_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopped(tmp_path, CONTIGUOUS)
+    fused = {"norms": "fused", "precision": "bf16", "layout": "channels_last"}
+    change(folder, hardware={**folder.environment["hardware"], **fused})
+    for there, reason in ((object(), ""), (None, "norms fused then, no C compiler now")):
+        monkeypatch.setattr("neocog.engine.hardware.library", lambda there=there: there)
+        hardware, why = choosing.as_begun(folder, Wanted())
+        assert (hardware is not None) is (there is not None)
+        assert why == reason
+
+
 def test_held_layers_are_taken_up_again(tmp_path: Path) -> None:
     folder = stopped(tmp_path, CONTIGUOUS)
     as_recorded = Hardware.from_json(folder.environment["hardware"])

@@ -163,3 +163,12 @@ def test_what_is_slower_in_bf16_is_held(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_times_of_a_layer_are_those_of_its_steps() -> None:
     layer, shape = kind("dense")
     assert min(precision.seconds(layer, shape, BF16)) > 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers", "tried"),
+    [(2000, 24 * 31 * 31, 352), (128, 64 * 32 * 32, 128), (32, 64 * 224 * 224, 2), (5, 2**30, 1)],
+)
+def test_of_a_large_batch_no_more_is_tried_than_tells(rows: int, numbers: int, tried: int) -> None:
+    """Sixteen at a time where there are so many, for they may be laid side by side."""
+    assert precision._enough(rows, numbers) == tried

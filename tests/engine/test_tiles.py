@@ -86,6 +86,19 @@ def test_small_maps_lie_side_by_side(name: str) -> None:
     assert count * period <= tiles.LONG
 
 
+@pytest.mark.parametrize("name", [*SIDE_BY_SIDE, *AS_THEY_ARE])
+def test_gradients_are_taken_of_them_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = given(ALL[name], slope=True)
+    *_, stride, pad = ALL[name]
+    usual, shapes = tiles._backward, []
+    monkeypatch.setattr(
+        tiles, "_backward", lambda g, *rest: shapes.append(len(g)) or usual(g, *rest)
+    )
+    convolved(x, weight, bias, (stride, stride), (pad, pad)).sum().backward()
+    _, count = tiles._abreast(x, weight, (stride, stride), (pad, pad))
+    assert shapes == ([len(x), len(x) // count] if count > 1 else [len(x)])
+
+
 def test_between_pictures_there_are_zeros() -> None:
     x = torch.arange(1.0, 33).reshape(4, 2, 2, 2).to(memory_format=torch.channels_last)
     wide = tiles._wide(x, 2, 3)
@@ -133,6 +146,8 @@ def test_a_network_in_bf16_has_the_gradients_that_it_has_without() -> None:
     for convolutions in ("plain", "tiled"):
         hardware = dataclasses.replace(plain, convolutions=convolutions)
         with hardware.in_force(network):
+            own = [m for m in network if isinstance(m, nn.Conv2d) and "forward" in vars(m)]
+            assert len(own) == (3 if convolutions == "tiled" else 0)
             ((_, logits),) = hardware.passes(network, batch_size=16).training(x)
             slopes.append(torch.autograd.grad(logits.square().sum(), list(network.parameters())))
     for ours, torchs in zip(*slopes, strict=True):

@@ -52,6 +52,8 @@ class Times:
             hardware.layout,
             hardware.precision,
             hardware.kernels,
+            hardware.convolutions,
+            hardware.norms,
             "one_thread" if hardware.threads == 1 else "threads",
             "compiled" if hardware.compile else "eager",
         ):
@@ -120,6 +122,39 @@ def test_what_is_far_slower_is_not_tried_again() -> None:
     times = Times(channels_last=5.0)
     search(times).found()
     assert times.asked.count(LAST) == 2
+
+
+def test_what_is_far_quicker_is_taken_after_one_round() -> None:
+    times = Times(channels_last=0.3)
+    assert search(times).found()[0] == LAST
+    assert times.asked.count(LAST) == 2
+
+
+def test_timing_is_reckoned_by_the_quickest_way_so_far() -> None:
+    """Of a run that takes a tenth of what the plain step had promised, a fiftieth is less."""
+    times = Times(1.0, channels_last=0.1, one_thread=0.5)
+    few = dataclasses.replace(LAST, threads=2)
+    for steps, tried in ((4000, True), (700, False)):
+        times.asked.clear()
+        search(times, default=few, steps=steps).found()
+        assert any(hardware.threads == 1 for hardware in times.asked) is tried
+
+
+@pytest.mark.parametrize("slow", ["tiled", "fused"])
+def test_what_suits_amx_is_tried_against_doing_without(
+    slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "has_bf16", lambda device: True)
+    monkeypatch.setattr(machine, "library", lambda: object())
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    default = machine.fitted(dataclasses.replace(LAST, precision="bf16"))
+    assert (default.convolutions, default.norms) == ("tiled", "fused")
+    found, _ = search(Times(contiguous=1.5, bf16=0.5, **{slow: 1.2}), default=default).found()
+    left = {"tiled": ("plain", "fused"), "fused": ("tiled", "plain")}[slow]
+    assert (found.convolutions, found.norms) == left
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert machine.fitted(default).convolutions == "plain"
 
 
 def test_a_short_run_takes_the_default_at_once() -> None:

@@ -1,4 +1,4 @@
-"""Batch norms that do in one pass over memory what follows them, too; and pooling.
+"""Batch norms that do in one pass over memory what follows them, too.
 
 A map of a large batch does not fit into a processor's caches, so each layer that only looks at it
 costs a pass over memory: of a residual network's step in bfloat16 these are half. `fused.c` takes
@@ -8,7 +8,7 @@ compiled when a run begins, in half a second, where there is a C compiler; else 
 
 Two cores of a Xeon with AMX, ms of torch 2.13.0 and so, 32 maps 256 @ 56x56, 2026-11-23: norm and
 ReLU 11.3 and 5.2, with a sum 16.7 and 6.2; back 19 and 8.9; norm and GELU 18.5 and 8.0, back 28.5
-and 14.8. Pooling 2000 maps 64 @ 31x31: 31 and 24, back 50 and 17.
+and 14.8.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from torch import Generator, Tensor, nn
 
 from neocog.engine import native
 from neocog.engine.norms import note
-from neocog.engine.passes import going
+from neocog.engine.passes import FRESH, going, is_heard, is_residual
+from neocog.engine.pooling import pooled_first, pooling, window_of
 
-WIDTH = 16  # channels are taken so many at a time
 NOTHING, RELU, TABLE = range(3)  # what follows a norm
-LARGEST = 256  # places in a window: what a byte counts
 LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
 
 
@@ -56,10 +55,10 @@ def norms_fused(network: nn.Module) -> Iterator[None]:
             stages = _stages(list(module), given)
             if len(stages) < len(module) or any(type(stage) is _Norm for stage in stages):
                 ways[module] = partial(_through, stages)
-        elif _is_residual(module):
+        elif _is_summed(module):
             ways[module] = _unit(module, given)
-        elif isinstance(module, nn.MaxPool2d) and _window(module) is not None:
-            ways[module] = _pool(module, given)
+        elif isinstance(module, nn.MaxPool2d) and window_of(module) is not None:
+            ways[module] = pooling(module, given)
     with going(ways):
         yield
 
@@ -85,11 +84,11 @@ class _Norm:
         return y  # type: ignore[no-any-return]
 
     def _suits(self, x: Tensor) -> bool:
-        heard = _is_heard(self.norm) or (self.after is not None and _is_heard(self.after))
+        heard = is_heard(self.norm) or (self.after is not None and is_heard(self.after))
         way = vars(self.norm).get("forward")  # another's, as where norms of processes meet
         learns = self.norm.training and torch.is_grad_enabled()
         many = x.numel() > x.shape[1]  # of one number there is no variance
-        return learns and _is_laid(x) and many and not heard and way is None
+        return learns and native.is_laid(x) and many and not heard and way is None
 
     def run(self, what: str, x: Tensor, **tensors: Tensor | None) -> None:
         place = {name: t.data_ptr() for name, t in tensors.items() if t is not None}
@@ -156,63 +155,20 @@ class _Fork(torch.autograd.Function):
         return one + other
 
 
-class _Pooled(torch.autograd.Function):
-    """The largest of each window; of each is remembered which it was, in a byte."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, window: tuple[int, int, int], given: Any) -> Tensor:
-        (n, c, h, w), (size, step, pad) = x.shape, window
-        high, wide = ((side + 2 * pad - size) // step + 1 for side in (h, w))
-        y = torch.empty((n, c, high, wide), dtype=x.dtype, memory_format=torch.channels_last)
-        place = torch.empty_like(y, dtype=torch.uint8)
-        ctx.given = given
-        ctx.how = (n, h, w, c, high, wide, *window, torch.get_num_threads())
-        _call(given.neocog_pool, ctx.how, x=x, y=y, place=place)
-        ctx.save_for_backward(place)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (place,), (n, h, w, c, *_) = ctx.saved_tensors, ctx.how
-        g = gradients[0].contiguous(memory_format=torch.channels_last)
-        made = torch.empty((n, c, h, w), dtype=g.dtype, memory_format=torch.channels_last)
-        _call(ctx.given.neocog_pool_back, ctx.how, place=place, g=g, given=made)
-        return made, None, None
-
-
-def _call(function: Any, how: tuple[int, ...], **tensors: Tensor) -> None:
-    places = {name: tensor.data_ptr() for name, tensor in tensors.items()}
-    function(ctypes.byref(native.Windows(*how, **places)))
-
-
 def _stages(layers: list[nn.Module], given: Any) -> list[Callable[[Tensor], Tensor]]:
     """The layers of an `nn.Sequential`, a norm and the activation behind it as one."""
     made: list[Callable[[Tensor], Tensor]] = []
-    rest = list(layers)
+    rest, layer = list(layers), None
     while rest:
-        layer = rest.pop(0)
+        own, layer = isinstance(layer, FRESH), rest.pop(0)
         if isinstance(layer, nn.BatchNorm2d) and _is_norm(layer):
             acts = bool(rest) and type(rest[0]) in (nn.ReLU, *LOOKED_UP)
             made.append(_Norm(layer, given, rest.pop(0) if acts else None))
-        elif type(layer) is nn.ReLU and rest and isinstance(rest[0], nn.MaxPool2d):
-            made.append(_pooled_first(layer, rest.pop(0)))
+        elif type(layer) is nn.ReLU and own and rest and isinstance(rest[0], nn.MaxPool2d):
+            made.append(pooled_first(layer, rest.pop(0)))
         else:
             made.append(layer)
     return made
-
-
-def _pooled_first(relu: nn.Module, pool: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Of the largest numbers those above zero, instead of the largest of those above zero: the
-    same numbers and gradients, from a map of a quarter of the size.
-    """
-
-    def both(x: Tensor) -> Tensor:
-        learns = relu.training and torch.is_grad_enabled()
-        swaps = learns and _is_laid(x) and not _is_heard(relu) and not _is_heard(pool)
-        made: Tensor = relu(pool(x)) if swaps and not pool.return_indices else pool(relu(x))
-        return made
-
-    return both
 
 
 def _through(stages: list[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
@@ -229,7 +185,7 @@ def _unit(unit: Any, given: Any) -> Callable[[Tensor], Tensor]:
 
     def forward(x: Tensor) -> Tensor:
         learns = unit.training and torch.is_grad_enabled() and x.requires_grad
-        if not learns or _is_heard(branch):
+        if not learns or is_heard(branch):
             made: Tensor = usual(x)
             return made
         one, other = _Fork.apply(x)  # type: ignore[no-untyped-call]
@@ -239,29 +195,12 @@ def _unit(unit: Any, given: Any) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def _is_residual(unit: Any) -> bool:
-    kind = (type(unit).__module__, type(unit).__name__)
-    if kind != ("neocog.networks.residual", "Residual"):
+def _is_summed(unit: Any) -> bool:
+    """Whether it is a residual unit whose sum and ReLU can be done with the norm before them."""
+    if not is_residual(unit):
         return False
     layers = list(unit.branch) if type(unit.branch) is nn.Sequential else []
     return bool(layers) and _is_norm(layers[-1]) and type(unit.after) is nn.ReLU
-
-
-def _is_heard(layer: nn.Module) -> bool:
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
-
-
-def _pool(pool: nn.MaxPool2d, given: Any) -> Callable[[Tensor], Tensor]:
-    usual, window = pool.forward, _window(pool)
-
-    def forward(x: Tensor) -> Tensor:
-        learns = pool.training and torch.is_grad_enabled() and _is_laid(x)
-        if not learns or window is None or min(x.shape[-2:]) + 2 * window[2] < window[0]:
-            made: Tensor = usual(x)
-            return made
-        return _Pooled.apply(x, window, given)  # type: ignore[no-untyped-call, no-any-return]
-
-    return forward
 
 
 def _is_norm(norm: nn.Module) -> bool:
@@ -269,31 +208,11 @@ def _is_norm(norm: nn.Module) -> bool:
         return False
     usual = type(norm).forward is nn.BatchNorm2d.forward
     kept = norm.track_running_stats and norm.momentum is not None
-    return usual and kept and norm.num_features % WIDTH == 0
-
-
-def _window(pool: nn.MaxPool2d) -> tuple[int, int, int] | None:
-    """Size, step and padding, where they are all there is to know."""
-    sides = [pool.kernel_size, pool.stride, pool.padding, pool.dilation]
-    pairs = [side if isinstance(side, tuple) else (side, side) for side in sides]
-    plain = all(one == other for one, other in pairs) and pairs[3] == (1, 1)
-    if not plain or pool.ceil_mode or pool.return_indices or pairs[0][0] ** 2 > LARGEST:
-        return None
-    return pairs[0][0], pairs[1][0], pairs[2][0]
-
-
-def _is_laid(x: Tensor) -> bool:
-    """Whether maps are in bfloat16, channels last without gaps, and of channels by the 16."""
-    right = x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.ndim == 4
-    return right and x.shape[1] % WIDTH == 0 and _is_dense(x)
+    return usual and kept and norm.num_features % native.WIDTH == 0
 
 
 def _like(more: Tensor, x: Tensor) -> bool:
-    return more.shape == x.shape and more.dtype == x.dtype and _is_dense(more)
-
-
-def _is_dense(x: Tensor) -> bool:
-    return x.numel() > 0 and x.is_contiguous(memory_format=torch.channels_last)
+    return more.shape == x.shape and more.dtype == x.dtype and native.is_dense(more)
 
 
 def _zeros(x: Tensor) -> Tensor:
@@ -303,8 +222,8 @@ def _zeros(x: Tensor) -> Tensor:
 def _is_right(given: Any) -> bool:
     """Whether compiled it agrees with torch: a compiler, too, may be wrong."""
     generator = Generator().manual_seed(0)
-    norm = nn.BatchNorm2d(2 * WIDTH)
-    x, more, g = (torch.randn(4, 2 * WIDTH, 3, 5, generator=generator) for _ in range(3))
+    norm = nn.BatchNorm2d(2 * native.WIDTH)
+    x, more, g = (torch.randn(4, 2 * native.WIDTH, 3, 5, generator=generator) for _ in range(3))
     maps = [t.bfloat16().to(memory_format=torch.channels_last) for t in (x, more, g)]
     found = []
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 SOURCE = Path(__file__).with_name("fused.c")
 COMPILERS = ("gcc", "clang", "cc")
 FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-fopenmp", "-Wno-psabi")
+WIDTH = 16  # channels are taken so many at a time
 SECONDS = 60.0  # that a compiler may take
 POINTERS = (
     *("x", "more", "scale", "shift", "table", "y", "g"),
@@ -72,3 +73,13 @@ def tables(act: nn.Module) -> tuple[Tensor, Tensor]:
         made = type(act).forward(act, values.clone())  # it may write in place
         (slopes,) = torch.autograd.grad(made.sum(), values)
     return made.detach(), slopes
+
+
+def is_laid(x: Tensor) -> bool:
+    """Whether maps are in bfloat16, channels last without gaps, and of channels by the 16."""
+    right = x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.ndim == 4
+    return right and x.shape[1] % WIDTH == 0 and is_dense(x)
+
+
+def is_dense(x: Tensor) -> bool:
+    return x.numel() > 0 and x.is_contiguous(memory_format=torch.channels_last)

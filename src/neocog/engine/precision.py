@@ -95,10 +95,10 @@ def shapes(
 
 
 def _enough(rows: int, numbers: int) -> int:
-    """Of so many rows, each of so many numbers, as many as are tried: a batch of 2,000 would take
-    five times the memory of the run, and another kernel is not chosen for a sixteenth of them.
+    """Of so many rows, each of so many numbers, as many as are tried: to try a batch of 2,000 took
+    more memory than the run.
     """
-    most = max(ENOUGH // numbers, 1)
+    most = max(ENOUGH // max(numbers, 1), 1)
     return rows if rows <= most else most // ALIKE * ALIKE or most
 
 
