@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import Silent
 
-from neocog import api, checkpoints, training
+from neocog import api, checkpoints, saving, training
 from neocog.cli.main import main
 from neocog.data.loading import load
 from neocog.errors import NeocogError, UsageError
@@ -217,6 +217,58 @@ def test_a_slow_disk_holds_no_step_up_and_what_waits_is_replaced(
     may.set()
     saver.wait()
     assert done == [("state", 0), ("weights", 7), ("state", 3)]
+
+
+class Noting:
+    """A folder that notes what it is to write."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+        self.new = threading.Event()
+
+    def save_weights(self, weights: object, epoch: int) -> None:
+        self.done.append(("weights", epoch))
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        self.done.append(state["n"])
+        self.new.set()
+
+
+def test_what_takes_long_to_write_is_followed_by_a_pause_that_waiting_cuts_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saving, "LITTLE", -1.0)
+    monkeypatch.setattr(saving, "REST", 1e12)
+    saver, folder = Saver(RunFolder.create(tmp_path / "run", name="x"), 0.0), Noting()
+    monkeypatch.setattr(saver, "folder", folder)
+    network = create("lenet_relu", seed=0)
+    saver.save({"n": 0})
+    saver.wait()
+    assert not saver.due()
+    saver.save({"n": 1}, network, 4)
+    saver.save({"n": 2})
+    time.sleep(0.2)
+    assert folder.done == [0]
+    assert not saver.due()
+    saver.wait()
+    assert folder.done == [0, ("weights", 4), 2]
+    saver.save({"n": 3})
+    saver.end()  # as where something else went wrong
+    assert folder.done[-1] == 3
+
+
+def test_after_the_pause_it_is_written_without_anybody_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver, folder = Saver(RunFolder.create(tmp_path / "run", name="x"), 0.0), Noting()
+    monkeypatch.setattr(saver, "folder", folder)
+    monkeypatch.setattr(saver, "_free", time.monotonic() + 0.3)
+    saver.save({"n": 0})
+    assert not folder.done
+    assert folder.new.wait(20)
+    saver.end()
+    assert folder.done == [0]
+    assert saver.due()  # so little is written without a pause
 
 
 def test_a_disk_that_fails_ends_the_run_and_what_was_saved_goes_on(

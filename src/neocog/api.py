@@ -79,8 +79,9 @@ def train(
     None for the network's own; `epochs` and `changes` ({"lr": 0.05}) alter it, `minutes` stretches
     or shortens its schedule to that time, scores included. `out` is the run folder, else one is
     made in runs/. Progress goes to stderr, or into the notebook's cell; `watcher`, `tell` and
-    `progress` replace that. It is saved every `save_every` seconds and after each epoch; Ctrl-C
-    and SIGTERM save and raise `Interrupted`. Started by torchrun, the processes train together;
+    `progress` replace that. It is saved every `save_every` seconds and after each epoch,
+    less often where that would take a twentieth of the time; Ctrl-C and SIGTERM save and raise
+    `Interrupted`. Started by torchrun, the processes train together;
     what comes back is whole in the first of them, which writes the run folder. `log="tensorboard"`
     writes TensorBoard's event files into it too.
 

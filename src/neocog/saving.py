@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,9 @@ from neocog.room import need_room, size_of
 from neocog.run import RunFolder
 
 EVERY = 60.0  # seconds
+# Seconds of a processor that a save may take before there are pauses between them, and how many
+# times as long these are: beside the saving of a large network its steps take twice as long.
+LITTLE, REST = 0.25, 20.0
 NO_ROOM = (
     "the next checkpoint",
     "What was saved before is untouched: free some, and `neocog resume` goes on from there",
@@ -38,7 +42,9 @@ class Saver:
     """Writes a run's states into its folder, in a thread, one after the other.
 
     A state that comes while one is written takes the place of any that waits: it holds all that
-    the other did. What goes wrong is raised by the next call.
+    the other did. What took long to write is followed by a pause, so that no more than a twentieth
+    of the time goes into saving; `wait` and `end` cut it short. What goes wrong is raised by the
+    next call.
     """
 
     def __init__(self, folder: RunFolder, every: float = EVERY) -> None:
@@ -48,10 +54,13 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._last = time.monotonic()
+        self._free = -math.inf  # when the pause after what was written is over
+        self._hurried = False
 
     def due(self) -> bool:
         """Whether it is time to save, and nothing is being saved."""
-        return time.monotonic() - self._last >= self.every and self._thread is None
+        now = time.monotonic()
+        return now - self._last >= self.every and now >= self._free and self._thread is None
 
     def save(self, state: dict[str, Any], network: nn.Module | None = None, epoch: int = 0) -> None:
         """Write a copy of the state, and of the network's weights after that epoch."""
@@ -76,8 +85,11 @@ class Saver:
     def end(self) -> None:
         """Let what is being written come to its end. Raises nothing."""
         with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
             while self._thread is not None:
                 self._changed.wait()
+            self._hurried = False
 
     def _raise(self) -> None:
         error, self._error = self._error, None
@@ -87,11 +99,13 @@ class Saver:
     def _write(self) -> None:
         while True:
             with self._changed:
+                self._pause()
                 wanted, self._next = self._next, None
                 if wanted is None or self._error is not None:
                     self._thread = None
                     self._changed.notify_all()
                     return
+            begin = time.thread_time()
             try:
                 need_room(self.place, size_of((wanted.state, wanted.weights)), *NO_ROOM)
                 if wanted.weights is not None:
@@ -99,6 +113,15 @@ class Saver:
                 self.folder.save_state(wanted.state)
             except BaseException as error:  # raised again where it is waited for
                 self._error = error
+            took = time.thread_time() - begin
+            self._free = time.monotonic() + (REST * took if took > LITTLE else 0.0)
+
+    def _pause(self) -> None:
+        while self._next is not None and not self._hurried:
+            left = self._free - time.monotonic()
+            if left <= 0:
+                return
+            self._changed.wait(left)
 
 
 def made_good(

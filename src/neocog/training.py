@@ -225,7 +225,8 @@ def run(job: Job) -> Iterator[Step | Epoch]:
     with signals() as stop:
         try:
             if job.ranks.first and not folder.saved:
-                folder.save_state(state_of(job))  # from here on there is something to resume
+                saver.save(state_of(job))  # from here on there is something to resume
+                saver.wait()
             yield from _train(job, saver, stop)
             saver.wait()
             _score(job)

@@ -171,6 +171,22 @@ def test_the_norm_of_gradients_that_float32_cannot_square_is_known() -> None:
     assert tracing.all_finite([network.weight.grad])  # yet none of them is no number
 
 
+@pytest.mark.parametrize("value", [1.0, math.nan, math.inf, -math.inf, 3e30])
+def test_the_norm_is_that_of_all_however_large_they_are_and_lie(value: float) -> None:
+    torch.manual_seed(0)
+    slopes = [torch.randn(300, 300), torch.randn(7), torch.randn(64, 64, 5, 5), torch.randn(400, 9)]
+    slopes[2] = slopes[2].contiguous(memory_format=torch.channels_last)
+    wanted = math.sqrt(sum(float(t.double().square().sum()) for t in slopes))
+    assert tracing.norm(slopes) == pytest.approx(wanted, rel=1e-5)
+    for slope in slopes:
+        before = slope.flatten()[5].item()
+        slope[slope == before] = value
+        assert math.isfinite(tracing.norm(slopes)) == (value == 1.0)
+        assert tracing.all_finite(slopes) == math.isfinite(value)
+        slope[(slope == value) | slope.isnan()] = before
+    assert tracing.norm([]) == 0
+
+
 def test_looking_leaves_no_trace() -> None:
     """Statistics, mode, generators: as they were; and the masks of dropout those of the step."""
     network = dropout_net()

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Generator, nn
+from torch.optim import SGD as TorchSGD
 
+from neocog.engine.light import SGD
 from neocog.engine.losses import RUBBISH_PENALTY, lenet5_map, loss_of
 from neocog.engine.optimizers import DiagonalLM, optimizer_for
 from neocog.errors import UsageError
@@ -28,6 +32,66 @@ def test_frozen_weights_are_left_out_and_nothing_to_train_is_said() -> None:
     assert len(optimizer_for(network, Recipe()).param_groups[0]["params"]) == 2
     with pytest.raises(UsageError, match="no weights"):
         optimizer_for(network.requires_grad_(False), Recipe())
+
+
+SIZES = [(64, 32, 3, 3), (128, 256), (2**14,), (36, 32, 16, 1), (3, 70, 9, 9), (1000, 64), (10, 7)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"momentum": 0.9},
+        {"momentum": 0.9, "weight_decay": 5e-4},
+        {"momentum": 0.85, "weight_decay": 5e-4, "nesterov": True},
+        {"momentum": 0.0, "weight_decay": 0.1},
+        {"momentum": 0.0},
+    ],
+    ids=str,
+)
+def test_large_weights_are_updated_in_one_pass_to_the_bit(settings: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    first = [nn.Parameter(torch.randn(size)) for size in SIZES]
+    first[0].data = first[0].data.contiguous(memory_format=torch.channels_last)
+    second = [nn.Parameter(w.detach().clone()) for w in first]
+    ours, theirs = SGD(first, lr=0.1, **settings), TorchSGD(second, lr=0.1, **settings)
+    once: list[bool] = []
+    for step in range(4):
+        for one, other in zip(first, second, strict=True):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.clone()
+        once = [ours._in_one_pass(w) for w in first]
+        for group in (*ours.param_groups, *theirs.param_groups):
+            group["lr"] = 0.1 / (1 + step)
+        ours.step()
+        theirs.step()
+        assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert once == [True, True, True, True, False, True, False]
+    there = theirs.state_dict()
+    for key, state in ours.state_dict()["state"].items():
+        assert torch.equal(*(s["momentum_buffer"] for s in (state, there["state"][key])))
+    assert ours.state_dict()["param_groups"] == there["param_groups"]
+
+
+@pytest.mark.parametrize("which", ["gradient", "momentum", "float64", "none"])
+def test_what_lies_otherwise_than_its_weight_is_not_taken_for_the_same(which: str) -> None:
+    torch.manual_seed(0)
+    weights = [nn.Parameter(torch.randn(64, 64, 4, 4)) for _ in range(2)]
+    weights[1].data.copy_(weights[0].data)
+    if which == "float64":
+        weights = [nn.Parameter(w.detach().double()) for w in weights]
+    optimizers = [kind([w], lr=0.1, momentum=0.9) for kind, w in zip((SGD, TorchSGD), weights, strict=True)]
+    laid = torch.channels_last if which != "none" else torch.contiguous_format
+    for step in range(3):
+        slope = torch.randn_like(weights[0])
+        for weight, optimizer in zip(weights, optimizers, strict=True):
+            weight.grad = slope.contiguous(memory_format=laid) if which == "gradient" else slope
+            if which == "momentum" and step:
+                state = optimizer.state[weight]
+                state["momentum_buffer"] = state["momentum_buffer"].contiguous(memory_format=laid)
+            if which == "none" and step == 1:
+                weight.grad = None
+            optimizer.step()
+    assert torch.equal(*weights)
 
 
 def test_lenet5_loss_is_the_papers_equation_9() -> None:

