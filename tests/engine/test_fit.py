@@ -19,6 +19,7 @@ from neocog.engine.fit import fit
 from neocog.engine.state import Training
 from neocog.errors import DivergedError
 from neocog.networks import create
+from neocog.networks.fast import fast
 from neocog.recipe import Recipe
 from neocog.records import Epoch, Step
 
@@ -92,6 +93,18 @@ def test_the_loop_is_plain_sgd() -> None:
             optimizer.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_bias_that_rests_is_asked_for_no_gradient_and_is_to_be_trained_again_after() -> None:
+    recipe = Recipe(
+        epochs=2, batch_size=16, lr=0.1, optimizer="muon", whiten=True, whiten_epochs=1.0
+    )
+    training = Training.begin(fast((6, 8, 8), num_classes=4, in_channels=1), recipe)
+    bias = training.network.whiten.bias
+    facts = fit(training, batches(recipe), pictures(0), recipe=recipe)
+    asked = [bias.grad is not None for fact in facts if isinstance(fact, Step)]
+    assert asked == [True] * 6 + [False] * 6
+    assert bias.requires_grad
 
 
 def test_norms_are_those_of_the_last_steps_gradient_and_the_weights_after_it() -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from neocog.engine.light import SGD
 from neocog.engine.muon import Muon, orthogonal
-from neocog.engine.optimizers import optimizer_for, set_rates
+from neocog.engine.optimizers import optimizer_for, set_rates, woken
 from neocog.errors import UsageError
 from neocog.networks import create
 from neocog.networks.fast import fast
@@ -173,6 +173,29 @@ def test_the_first_layers_bias_stops_by_itself() -> None:
     before = network.whiten.bias.detach().clone()
     optimizer.step()
     assert torch.equal(before, network.whiten.bias)  # frozen, to the bit
+
+
+def test_what_has_come_to_rest_is_asked_for_no_gradient_and_nothing_else_changes() -> None:
+    recipe = RECIPE.changed({"whiten": True, "whiten_epochs": 1.0, "schedule": "linear"})
+    made = []
+    for rest in (False, True):
+        network = fast((6, 8, 8), in_channels=1)
+        network.load_state_dict(fast((6, 8, 8), in_channels=1).state_dict() | (made or [{}])[0])
+        begun = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        optimizer = optimizer_for(network, recipe)
+        asked = []
+        with woken(optimizer):
+            for step in range(6):
+                set_rates(optimizer, recipe, rate=0.1, at=step / 3, rest=rest)
+                optimizer.zero_grad()
+                F.cross_entropy(network(noise(4, 1, 12, 12)), torch.arange(4)).backward()
+                asked.append(network.whiten.bias.grad is not None)
+                optimizer.step()
+        assert asked == [True] * 3 + [not rest] * 3
+        assert network.whiten.bias.requires_grad
+        assert not network.whiten.weight.requires_grad
+        made += [begun, network.state_dict()]
+    assert all(torch.equal(made[1][name], made[3][name]) for name in made[1])
 
 
 def test_while_rates_rise_the_first_layers_bias_rises_with_them() -> None:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Generator, nn
-from torch.optim import SGD as TorchSGD
+from torch import Generator, nn, optim
 
 from neocog.engine.light import SGD
 from neocog.engine.losses import RUBBISH_PENALTY, lenet5_map, loss_of
@@ -53,7 +52,7 @@ def test_large_weights_are_updated_in_one_pass_to_the_bit(settings: dict[str, An
     first = [nn.Parameter(torch.randn(size)) for size in SIZES]
     first[0].data = first[0].data.contiguous(memory_format=torch.channels_last)
     second = [nn.Parameter(w.detach().clone()) for w in first]
-    ours, theirs = SGD(first, lr=0.1, **settings), TorchSGD(second, lr=0.1, **settings)
+    ours, theirs = SGD(first, lr=0.1, **settings), optim.SGD(second, lr=0.1, **settings)
     once: list[bool] = []
     for step in range(4):
         for one, other in zip(first, second, strict=True):
@@ -79,7 +78,9 @@ def test_what_lies_otherwise_than_its_weight_is_not_taken_for_the_same(which: st
     weights[1].data.copy_(weights[0].data)
     if which == "float64":
         weights = [nn.Parameter(w.detach().double()) for w in weights]
-    optimizers = [kind([w], lr=0.1, momentum=0.9) for kind, w in zip((SGD, TorchSGD), weights, strict=True)]
+    optimizers = [
+        kind([w], lr=0.1, momentum=0.9) for kind, w in zip((SGD, optim.SGD), weights, strict=True)
+    ]
     laid = torch.channels_last if which != "none" else torch.contiguous_format
     for step in range(3):
         slope = torch.randn_like(weights[0])

@@ -27,7 +27,7 @@ from neocog.engine.health import check_logits, check_step, check_sum, due
 from neocog.engine.losses import loss_of, mass
 from neocog.engine.magnitudes import norms_of
 from neocog.engine.norms import synchronised
-from neocog.engine.optimizers import DiagonalLM, set_rates
+from neocog.engine.optimizers import DiagonalLM, set_rates, woken
 from neocog.engine.passes import Passes, passes_of
 from neocog.engine.ranks import Ranks
 from neocog.engine.schedules import epoch_count, learning_rate, steps_in
@@ -65,6 +65,7 @@ def fit(
     loss_of_batch = loss_of(recipe, class_weights)
     generator_before, back = torch.get_rng_state(), ExitStack()
     try:
+        back.enter_context(woken(optimizer))
         passes = _in_force(hardware, network, recipe, batches, ranks, back)
         for epoch in range(training.epoch, epoch_count(recipe)):
             network.train()
@@ -79,7 +80,7 @@ def fit(
                 torch.manual_seed(derived_seed(recipe.seed, "dropout", *place))
                 at = epoch + (training.step + 0.5) / len(batches)  # the middle of the step
                 rate = learning_rate(recipe, at, training.history)
-                set_rates(optimizer, recipe, rate=rate, at=at)
+                set_rates(optimizer, recipe, rate=rate, at=at, rest=ranks.world == 1)
 
                 images, labels = images.to(device), labels.to(device)
                 count = batches.count(training.step)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -36,14 +37,35 @@ def optimizer_for(network: nn.Module, recipe: Recipe) -> Optimizer:
     return kind(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
-def set_rates(optimizer: Optimizer, recipe: Recipe, *, rate: float, at: float) -> None:
-    """Give each group its rate where the schedule is at `rate`, `at` so many epochs."""
+def set_rates(
+    optimizer: Optimizer, recipe: Recipe, *, rate: float, at: float, rest: bool = False
+) -> None:
+    """Give each group its rate where the schedule is at `rate`, `at` so many epochs.
+
+    With `rest`, what moves no more asks for no gradient either, and the way back ends sooner;
+    `woken` undoes it.
+    """
     for group in optimizer.param_groups:
         until = group.get("until", 0.0)
         if until and at >= recipe.warmup:  # falls to zero on its own
             group["lr"] = group["times"] * recipe.lr * max(0.0, 1 - at / until)
+            if rest and at >= until:
+                for weight in group["params"]:
+                    weight.requires_grad_(False)
+                    weight.grad = None
         else:
             group["lr"] = rate * group.get("times", 1.0)
+
+
+@contextmanager
+def woken(optimizer: Optimizer) -> Iterator[None]:
+    """All that was to be trained is so after, whatever came to rest."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
 
 
 def _groups(

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-
 LARGE = 2**16  # numbers from which a call costs little beside what it does
 
 
