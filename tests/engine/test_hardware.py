@@ -233,6 +233,18 @@ def test_dropout_on_maps_draws_the_same_in_another_layout() -> None:
     torch.testing.assert_close(one, other.float(), rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.4, 1 / 3, 1 - 0.3, 1e-3, 1 - 1e-9])
+def test_what_dropout_keeps_is_what_torch_keeps(share: float) -> None:
+    for shape in ((64, 128), (3, 5, 7), (1,), (0, 4)):
+        found = []
+        for way in (ways.kept, lambda size, share: torch.empty(size).bernoulli_(share).bool()):
+            torch.manual_seed(4)
+            found.append(way(torch.Size(shape), share))
+            found.append(torch.rand(3))  # and it drew as many numbers for it
+        assert torch.equal(found[0], found[2])
+        assert torch.equal(found[1], found[3])
+
+
 def kinds_seen(network: nn.Module) -> dict[str, set[torch.dtype]]:
     """The kind of number that each convolution and dense layer puts out; copies do not count."""
     seen: dict[str, set[torch.dtype]] = {}

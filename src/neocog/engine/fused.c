@@ -1,4 +1,4 @@
-/* Batch norm with what follows it, and pooling, in as few passes over memory as there can be.
+/* Batch norm with what follows it, pooling, and SGD, in as few passes over memory as there can be.
 
    Maps are bfloat16 and channels last: `rows` pixels of `channels` numbers, a multiple of 16. Sums
    are float32 within blocks of rows and float64 over them. Compiled where it runs, by fused.py. */
@@ -285,4 +285,49 @@ void neocog_pool_back(const Windows *p) {
     if (p->size == 2 && p->step == 2) pool_back(p, 2, 2);
     else if (p->size == 3 && p->step == 2) pool_back(p, 3, 2);
     else pool_back(p, p->size, p->step);
+}
+
+/* Weights with a gradient in bfloat16: `many`, a multiple of 16. */
+typedef struct {
+    int64_t many;
+    int32_t threads, first, nesterov; /* first: there is nothing in `buffer` yet */
+    float rate, momentum, decay;
+    float *weight, *buffer; /* the latter null without momentum */
+    const uint16_t *slope;
+    uint16_t *half; /* the weights, rounded */
+} Update;
+
+void neocog_update(const Update *p) {
+    floats rate = all(p->rate), momentum = all(p->momentum), decay = all(p->decay);
+#pragma omp parallel for num_threads(p->threads) schedule(static)
+    for (int64_t i = 0; i < p->many; i += WIDTH) {
+        floats weight = FROM(p->weight, i), step = load(p->slope + i) + weight * decay;
+        if (p->buffer) {
+            floats kept = p->first ? step : FROM(p->buffer, i) * momentum + step;
+            *(floats *)(p->buffer + i) = kept;
+            step = p->nesterov ? step + kept * momentum : kept;
+        }
+        weight -= step * rate;
+        *(floats *)(p->weight + i) = weight;
+        store(p->half + i, weight);
+    }
+}
+
+/* Sums of squares of `many` numbers, a multiple of 16: of each thread's part. */
+void neocog_squares(int64_t many, int32_t threads, const uint16_t *x, double *sums) {
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        int64_t at = many / WIDTH * t / threads * WIDTH, end = many / WIDTH * (t + 1) / threads * WIDTH;
+        double total = 0;
+        while (at < end) {
+            int64_t stop = at + BLOCK < end ? at + BLOCK : end;
+            floats sum = {0};
+            for (; at < stop; at += WIDTH) {
+                floats value = load(x + at);
+                sum += value * value;
+            }
+            for (int i = 0; i < WIDTH; i++) total += sum[i];
+        }
+        sums[t] = total;
+    }
 }

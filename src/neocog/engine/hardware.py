@@ -19,6 +19,7 @@ from torch import nn
 from neocog.engine.fused import library, norms_fused
 from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, not_in_place, passes_of
 from neocog.engine.tiles import full_tiles
+from neocog.engine.wide import wide_layers
 from neocog.errors import UsageError, unknown
 
 # Pixels a step up to which oneDNN's set-up of each call outweighs what it then saves. LeNet-5, two
@@ -147,6 +148,8 @@ class Hardware:
                 back.enter_context(full_tiles(network))
             if self.norms == "fused" and not self.compile:
                 back.enter_context(norms_fused(network))
+                if self.accumulate == 1 and self.processes == 1:
+                    back.enter_context(wide_layers(network))
             yield
 
     def passes(self, network: nn.Module, *, batch_size: int) -> Passes:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from neocog.engine import wide
+
 
 class Light(Optimizer):
     """Mixed into an optimizer, ahead of it: torch's methods without their guards."""
@@ -51,11 +53,15 @@ class SGD(Light, torch.optim.SGD):
             self.param_groups = groups
 
     def _parts(self, group: dict[str, Any]) -> list[dict[str, Any]]:
+        """What is left to torch of a group: in as many passes as it takes, and in one."""
         parts: tuple[list[Tensor], list[Tensor]] = ([], [])
         for weight in group["params"]:
-            parts[self._in_one_pass(weight)].append(weight)
+            if wide.updates(weight):
+                wide.update(weight, group, self.state[weight])
+            else:
+                parts[self._in_one_pass(weight)].append(weight)
         usual, once = ({**group, "params": part} for part in parts)
-        return [usual, {**once, "fused": True}] if parts[1] else [group]
+        return [usual, {**once, "fused": True}] if parts[1] else [usual]
 
     def _in_one_pass(self, weight: Tensor) -> bool:
         """Whether all that belongs to it lies alike in memory: torch takes that for granted."""

@@ -47,6 +47,17 @@ class Windows(ctypes.Structure):
     )
 
 
+class Update(ctypes.Structure):
+    """As in fused.c."""
+
+    _fields_ = (
+        ("many", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in ("threads", "first", "nesterov")),
+        *((name, ctypes.c_float) for name in ("rate", "momentum", "decay")),
+        *((name, ctypes.c_void_p) for name in ("weight", "buffer", "slope", "half")),
+    )
+
+
 def built() -> Any:
     """The library, in half a second; None where it cannot be made. Nothing of it stays on disk."""
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
