@@ -180,16 +180,29 @@ def test_who_listens_to_a_branch_hears_it() -> None:
     assert len(heard) == 1
 
 
-WINDOWS = [(2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 1), (2, 1, 0), (3, 3, 1), (2, 3, 0), (5, 2, 2)]
+WINDOWS = [
+    (2, 2, 0),
+    (3, 2, 0),
+    (3, 2, 1),
+    (3, 1, 1),
+    (2, 1, 0),
+    (3, 3, 1),
+    (2, 3, 0),
+    (5, 2, 2),
+] + [(3, 3, 0)]
 
 
 @needs_compiler
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("size", [(6, 8), (7, 9), (2, 2), (3, 2), (1, 4)])
+@pytest.mark.parametrize("channels", [3, 16, 37])
 def test_pooling_is_torchs_to_the_bit(
-    size: tuple[int, int], window: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    channels: int,
+    size: tuple[int, int],
+    window: tuple[int, int, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    x = maps(5, 16, *size).mul(4).round().div(4)  # many are equal
+    x = maps(5, channels, *size).mul(4).round().div(4)  # many are equal
     x[0, 0] = -torch.inf
     x[1, 1] = torch.inf
     x[2, 2, 0, 1] = torch.nan

@@ -1,7 +1,8 @@
 /* Batch norm with what follows it, pooling, and SGD, in as few passes over memory as there can be.
 
-   Maps are bfloat16 and channels last: `rows` pixels of `channels` numbers, a multiple of 16. Sums
-   are float32 within blocks of rows and float64 over them. Compiled where it runs, by fused.py. */
+   Maps are bfloat16 and channels last: `rows` pixels of `channels` numbers, where there is a norm a
+   multiple of 16. Sums are float32 within blocks of rows and float64 over them. Compiled where it
+   runs, by native.py. */
 
 #include <stdint.h>
 #ifdef __AVX512F__
@@ -34,6 +35,44 @@ static inline halves rounded(floats value) {
 }
 
 static inline void store(uint16_t *to, floats value) { *(halves *)to = rounded(value); }
+
+/* The first `many` of the numbers there, and nothing behind them. */
+static inline halves some(const uint16_t *from, int64_t many) {
+#if defined __AVX512BW__ && defined __AVX512VL__
+    return (halves)_mm256_maskz_loadu_epi16((__mmask16)(0xffff >> (WIDTH - many)), from);
+#else
+    halves found = {0};
+    for (int64_t i = 0; i < many; i++) found[i] = from[i];
+    return found;
+#endif
+}
+
+static inline ints some_bytes(const uint8_t *from, int64_t many) {
+#if defined __AVX512BW__ && defined __AVX512VL__
+    bytes found = (bytes)_mm_maskz_loadu_epi8((__mmask16)(0xffff >> (WIDTH - many)), from);
+#else
+    bytes found = {0};
+    for (int64_t i = 0; i < many; i++) found[i] = from[i];
+#endif
+    return __builtin_convertvector(found, ints);
+}
+
+static inline void store_bytes(uint8_t *to, ints value, int64_t many) {
+    bytes each = __builtin_convertvector(value, bytes);
+#if defined __AVX512BW__ && defined __AVX512VL__
+    _mm_mask_storeu_epi8(to, (__mmask16)(0xffff >> (WIDTH - many)), (__m128i)each);
+#else
+    for (int64_t i = 0; i < many; i++) to[i] = each[i];
+#endif
+}
+
+static inline void store_some(uint16_t *to, halves value, int64_t many) {
+#if defined __AVX512BW__ && defined __AVX512VL__
+    _mm256_mask_storeu_epi16(to, (__mmask16)(0xffff >> (WIDTH - many)), (__m256i)value);
+#else
+    for (int64_t i = 0; i < many; i++) to[i] = value[i];
+#endif
+}
 
 static inline floats all(float value) { return value - (floats){0}; }
 
@@ -217,30 +256,35 @@ INLINE Span within(int64_t from, int64_t size, int64_t many) {
     return (Span){from < 0 ? 0 : from, from + size < many ? from + size : many};
 }
 
+/* Of one window the largest of `many` channels, up to 16. */
+INLINE void largest(const Windows *p, const uint16_t *picture, int64_t top, int64_t left, int64_t c,
+                    int64_t many, int64_t size, int64_t to) {
+    Span rows = within(top, size, p->h), columns = within(left, size, p->w);
+    const uint16_t *first = picture + (rows.first * p->w + columns.first) * p->channels + c;
+    floats most = widen(some(first, many));
+    ints which = (ints){0} + (int32_t)((rows.first - top) * size + columns.first - left);
+    for (int64_t r = rows.first; r < rows.end; r++)
+        for (int64_t k = columns.first; k < columns.end; k++) {
+            floats next = widen(some(picture + (r * p->w + k) * p->channels + c, many));
+            ints more = (next > most) | (next != next);
+            most = pick(more, next, most);
+            which = (which & ~more) | (more & (int32_t)((r - top) * size + k - left));
+        }
+    store_some(p->y + to + c, __builtin_convertvector((words)most >> 16, halves), many);
+    store_bytes(p->place + to + c, which, many);
+}
+
 INLINE void pool(const Windows *p, int64_t size, int64_t step) {
-    int64_t channels = p->channels;
+    int64_t channels = p->channels, even = channels / WIDTH * WIDTH;
 #pragma omp parallel for num_threads(p->threads) schedule(static)
     for (int64_t line = 0; line < p->n * p->high; line++) {
         const uint16_t *picture = p->x + line / p->high * p->h * p->w * channels;
         int64_t top = line % p->high * step - p->pad;
-        Span rows = within(top, size, p->h);
         for (int64_t column = 0; column < p->wide; column++) {
             int64_t left = column * step - p->pad, to = (line * p->wide + column) * channels;
-            Span columns = within(left, size, p->w);
-            for (int64_t c = 0; c < channels; c += WIDTH) {
-                const uint16_t *first = picture + (rows.first * p->w + columns.first) * channels + c;
-                floats most = load(first);
-                ints which = (ints){0} + (int32_t)((rows.first - top) * size + columns.first - left);
-                for (int64_t r = rows.first; r < rows.end; r++)
-                    for (int64_t k = columns.first; k < columns.end; k++) {
-                        floats next = load(picture + (r * p->w + k) * channels + c);
-                        ints more = (next > most) | (next != next);
-                        most = pick(more, next, most);
-                        which = (which & ~more) | (more & (int32_t)((r - top) * size + k - left));
-                    }
-                *(halves *)(p->y + to + c) = __builtin_convertvector((words)most >> 16, halves);
-                *(bytes *)(p->place + to + c) = __builtin_convertvector((words)which, bytes);
-            }
+            for (int64_t c = 0; c < even; c += WIDTH)
+                largest(p, picture, top, left, c, WIDTH, size, to);
+            if (even < channels) largest(p, picture, top, left, even, channels - even, size, to);
         }
     }
 }
@@ -257,32 +301,66 @@ INLINE Span seeing(int64_t at, int64_t size, int64_t step, int64_t pad, int64_t 
     return (Span){first, last + 1 < many ? last + 1 : many};
 }
 
+/* Of one number's `many` channels, up to 16, the gradients of the windows that took it. */
+INLINE void taken(const Windows *p, int64_t picture, int64_t row, int64_t column, Span down,
+                  Span across, int64_t c, int64_t many, int64_t size, int64_t step, int64_t to) {
+    floats sum = {0};
+    for (int64_t i = down.first; i < down.end; i++)
+        for (int64_t j = across.first; j < across.end; j++) {
+            int64_t from = picture + (i * p->wide + j) * p->channels + c;
+            int64_t here = (row + p->pad - i * step) * size + column + p->pad - j * step;
+            ints mine = some_bytes(p->place + from, many) == (int32_t)here;
+            sum += pick(mine, widen(some(p->g + from, many)), all(0.0f));
+        }
+    store_some(p->given + to + c, rounded(sum), many);
+}
+
 INLINE void pool_back(const Windows *p, int64_t size, int64_t step) {
-    int64_t channels = p->channels;
+    int64_t channels = p->channels, even = channels / WIDTH * WIDTH;
 #pragma omp parallel for num_threads(p->threads) schedule(static)
     for (int64_t line = 0; line < p->n * p->h; line++) {
         int64_t row = line % p->h, picture = line / p->h * p->high * p->wide * channels;
         Span down = seeing(row, size, step, p->pad, p->high);
         for (int64_t column = 0; column < p->w; column++) {
             Span across = seeing(column, size, step, p->pad, p->wide);
-            for (int64_t c = 0; c < channels; c += WIDTH) {
-                floats sum = {0};
-                for (int64_t i = down.first; i < down.end; i++)
-                    for (int64_t j = across.first; j < across.end; j++) {
-                        int64_t from = picture + (i * p->wide + j) * channels + c;
-                        int64_t here = (row + p->pad - i * step) * size + column + p->pad - j * step;
-                        ints place = __builtin_convertvector(*(const bytes *)(p->place + from), ints);
-                        sum += pick(place == (int32_t)here, load(p->g + from), all(0.0f));
-                    }
-                store(p->given + (line * p->w + column) * channels + c, sum);
-            }
+            int64_t to = (line * p->w + column) * channels, rest = channels - even;
+            for (int64_t c = 0; c < even; c += WIDTH)
+                taken(p, picture, row, column, down, across, c, WIDTH, size, step, to);
+            if (rest) taken(p, picture, row, column, down, across, even, rest, size, step, to);
+        }
+    }
+}
+
+/* To `many` channels of the numbers of one window, up to 16: its gradient, or nothing. */
+INLINE void shared(const Windows *p, int64_t from, int64_t to, int64_t many, int64_t size) {
+    ints place = some_bytes(p->place + from, many);
+    words slope = __builtin_convertvector(some(p->g + from, many), words);
+    for (int64_t r = 0; r < size; r++)
+        for (int64_t k = 0; k < size; k++) {
+            words given = slope & (words)(place == (int32_t)(r * size + k));
+            uint16_t *at = p->given + to + (r * p->w + k) * p->channels;
+            store_some(at, __builtin_convertvector(given, halves), many);
+        }
+}
+
+/* The same of windows that share no number. What is in none is zero already. */
+INLINE void pool_back_apart(const Windows *p, int64_t size) {
+    int64_t channels = p->channels, even = channels / WIDTH * WIDTH;
+#pragma omp parallel for num_threads(p->threads) schedule(static)
+    for (int64_t line = 0; line < p->n * p->high; line++) {
+        int64_t top = (line / p->high * p->h + line % p->high * size) * p->w;
+        for (int64_t column = 0; column < p->wide; column++) {
+            int64_t from = (line * p->wide + column) * channels, to = (top + column * size) * channels;
+            for (int64_t c = 0; c < even; c += WIDTH) shared(p, from + c, to + c, WIDTH, size);
+            if (even < channels) shared(p, from + even, to + even, channels - even, size);
         }
     }
 }
 
 /* To each number the gradients of the windows that took it. */
 void neocog_pool_back(const Windows *p) {
-    if (p->size == 2 && p->step == 2) pool_back(p, 2, 2);
+    if (p->size == 2 && p->step == 2 && !p->pad) pool_back_apart(p, 2);
+    else if (p->size == p->step && !p->pad) pool_back_apart(p, p->size);
     else if (p->size == 3 && p->step == 2) pool_back(p, 3, 2);
     else pool_back(p, p->size, p->step);
 }

@@ -54,6 +54,8 @@ class SGD(Light, torch.optim.SGD):
 
     def _parts(self, group: dict[str, Any]) -> list[dict[str, Any]]:
         """What is left to torch of a group: in as many passes as it takes, and in one."""
+        if all(weight.numel() < LARGE for weight in group["params"]):
+            return [group]
         parts: tuple[list[Tensor], list[Tensor]] = ([], [])
         for weight in group["params"]:
             if wide.updates(weight):

@@ -76,7 +76,10 @@ class _Pooled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         (place,), (n, h, w, c, *_) = ctx.saved_tensors, ctx.how
         g = gradients[0].contiguous(memory_format=torch.channels_last)
+        size, step, pad = ctx.how[6:9]
         made = torch.empty((n, c, h, w), dtype=g.dtype, memory_format=torch.channels_last)
+        if size == step and not pad and (h % size or w % size):
+            made.zero_()  # what no window sees
         _call(ctx.given.neocog_pool_back, ctx.how, place=place, g=g, given=made)
         return made, None, None
 
