@@ -60,10 +60,10 @@ def small() -> nn.Sequential:
         return fast((8, 16, 16), num_classes=4)
 
 
-def test_fast_cifar10_is_the_source_point_by_point() -> None:
+def test_fast_cifar10_is_the_source_point_by_point_but_for_an_epoch() -> None:
     """airbench94_muon.py; its loss is a sum over 2000 pictures, its head is divided by 256."""
     recipe, batch = find("fast_cifar10"), 2000
-    assert (recipe.batch_size, recipe.epochs, recipe.whiten_epochs) == (batch, 8, 3)
+    assert (recipe.batch_size, recipe.epochs, recipe.whiten_epochs) == (batch, 8 + 1, 3)
     assert (recipe.lr, recipe.muon_momentum, recipe.momentum) == (0.24, 0.6, 0.85)
     assert recipe.bias_lr / batch == pytest.approx(0.053)
     assert recipe.head_lr / batch * (256 / 9) ** 2 == pytest.approx(0.67, rel=1e-3)
@@ -72,7 +72,7 @@ def test_fast_cifar10_is_the_source_point_by_point() -> None:
     assert (recipe.alternate, recipe.whiten, recipe.nesterov) == (True, True, True)
     assert recipe.label_smoothing == 0.2
     assert learning_rate(recipe, 0.0, []) == 0.24
-    assert learning_rate(recipe, 8.0, []) == 0
+    assert learning_rate(recipe, 9.0, []) == 0
 
 
 @pytest.mark.parametrize(

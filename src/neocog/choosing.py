@@ -16,7 +16,7 @@ from torch import nn
 from neocog.data import notes
 from neocog.data.spec import InputSpec
 from neocog.engine import memory
-from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, fitted, is_busy
+from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, fitted, watching_others
 from neocog.engine.trial import tuned
 from neocog.errors import NeocogError, UsageError
 from neocog.recipe import Recipe
@@ -46,7 +46,7 @@ def chosen(
                 "compile: yes was given, and synchronised batch norms are not compiled"
             )
         wanted = dataclasses.replace(wanted, compile="no")
-    busy = is_busy()
+    busy = watching_others()
     batch = min(recipe.batch_size, pictures)
     pieces = wanted.accumulate or 1
     size = max(batch // (wanted.processes * pieces), min(batch, 2))
@@ -63,7 +63,7 @@ def chosen(
         memory=_memory(wanted),
         tell=tell,
     )
-    if answers != before and not busy:
+    if answers != before and not busy():
         notes.note("hardware", answers)
     return hardware
 

@@ -175,6 +175,21 @@ def test_the_fastest_form_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert prepared(trained("lenet_relu"), pictures((1, 28, 28))).compiled
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not inference.can_compile("cpu"), reason="there is no C++ compiler here")
+def test_compiled_its_weights_are_frozen_and_relu_is_part_of_the_convolution() -> None:
+    network, x = trained("lenet_relu"), pictures((1, 28, 28))
+    fast = prepared(network, x, precision="fp32", compiled=True)
+    for images in (x, x[:3]):  # another shape is compiled anew
+        torch.testing.assert_close(fast(images), network(images), rtol=1e-4, atol=1e-4)
+        with torch.autograd.profiler.profile(use_kineto=False) as seen:
+            fast(images)
+        names = {event.key for event in seen.key_averages()}
+        assert "mkldnn::_convolution_pointwise" in names
+        assert "aten::convolution" not in names
+    assert not torch._inductor.config.freezing  # nobody else's
+
+
 def test_what_is_no_example_is_refused() -> None:
     network = trained("lenet_relu")
     with pytest.raises(UsageError, match="float32 pictures"):

@@ -469,7 +469,7 @@ def measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run is long enough to be measured."""
     monkeypatch.setattr(tuning, "SHORT", 0.0)
     monkeypatch.setattr(tuning, "SHARE", 1e9)
-    monkeypatch.setattr(choosing, "is_busy", lambda: False)
+    monkeypatch.setattr(choosing, "watching_others", lambda: lambda: False)
 
 
 def test_trying_changes_nothing_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -597,7 +597,7 @@ def test_the_answer_is_kept_in_the_cache_and_used_again(monkeypatch: pytest.Monk
 
 def test_what_was_found_on_a_busy_machine_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     measured_at_once(monkeypatch)
-    monkeypatch.setattr(choosing, "is_busy", lambda: True)
+    monkeypatch.setattr(choosing, "watching_others", lambda: lambda: True)
     for _ in range(2):
         found = choosing.chosen(Norms(), Wanted("cpu"), recipe=RECIPE, spec=SPEC, pictures=96)
         assert found.why == "measured"

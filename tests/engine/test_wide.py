@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.engine.test_fit import pictures
 from tests.engine.test_fused import needs_compiler
 from torch import nn, optim
@@ -20,11 +21,13 @@ from neocog.engine import light, tracing, wide
 from neocog.engine.fit import Training, fit
 from neocog.engine.hardware import Hardware
 from neocog.engine.light import SGD
+from neocog.engine.optimizers import optimizer_for
 from neocog.engine.passes import held_in_fp32, in_bf16
 from neocog.engine.wide import wide_layers
 from neocog.recipe import Recipe
 
 pytestmark = needs_compiler
+RECIPE = Recipe(epochs=2, batch_size=16, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3)
 BF16 = {"precision": "bf16", "layout": "channels_last"}
 
 
@@ -106,6 +109,25 @@ def test_an_update_is_that_of_torch(size: tuple[int, int], settings: dict[str, A
     if buffers[0] is not None:
         assert buffers[0].dtype == torch.float32
         torch.testing.assert_close(*buffers, rtol=1e-6, atol=1e-6)
+
+
+def test_muon_takes_such_gradients_too() -> None:
+    ended = []
+    for way in (wide_layers, nullcontext):
+        network = dense()
+        recipe = RECIPE.changed({"optimizer": "muon"})
+        optimizer = optimizer_for(network, recipe)
+        with way(network):  # type: ignore[operator]
+            for _ in range(3):
+                torch.manual_seed(7)
+                with in_bf16("cpu"):
+                    made = network(torch.randn(32, 48))
+                optimizer.zero_grad()
+                F.cross_entropy(made.float(), torch.arange(32) % 10).backward()
+                optimizer.step()
+        assert all(s["momentum_buffer"].dtype == torch.float32 for s in optimizer.state.values())
+        ended.append(torch.cat([w.detach().flatten() for w in network.parameters()]))
+    assert float((ended[0] - ended[1]).norm()) < 0.01 * float(ended[1].norm())
 
 
 def test_what_is_no_number_stays_none() -> None:
@@ -248,9 +270,6 @@ def test_it_is_in_force_where_a_batch_goes_through_at_once(
     network = dense()
     with hardware.__class__(**{**vars(hardware), **change}).in_force(network):
         assert len(wide_in(network)) == some
-
-
-RECIPE = Recipe(epochs=2, batch_size=16, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3)
 
 
 def begun() -> Training:

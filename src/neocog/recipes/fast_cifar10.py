@@ -33,7 +33,7 @@ from neocog.recipe import Recipe
 
 RECIPE = Recipe(
     name="fast_cifar10",
-    epochs=8,
+    epochs=9,
     batch_size=2000,
     optimizer="muon",
     lr=0.24,
