@@ -46,21 +46,28 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def fastest() -> list[dict[str, Any]]:
     """The newest whole run of `neocog bench`, and those since of some of its networks alone, which
-    it does not hide; then the same held to AVX2.
+    it does not hide; then the same held to AVX2. None of whose networks all were measured again
+    later on that machine.
     """
     runs = [result for result in everything() if "benchmark" in result and not result["quick"]]
     runs = sorted(filter(tables.training, runs), key=lambda run: str(run["started"]))
     found: list[dict[str, Any]] = []
     for avx2 in (False, True):
         same = [run for run in runs if run["avx2"] == avx2]
-        most = max((_networks(run) for run in same), default=0)
-        whole = max((at for at, run in enumerate(same) if _networks(run) == most), default=0)
-        found += same[whole:]
+        most = max((len(_networks(run)) for run in same), default=0)
+        whole = max((at for at, run in enumerate(same) if len(_networks(run)) == most), default=0)
+        same = same[whole:]
+        found += [run for at, run in enumerate(same) if not _is_of_old(run, same[at + 1 :])]
     return found
 
 
-def _networks(run: dict[str, Any]) -> int:
-    return len({row["network"] for row in run["rows"] if row["section"] == "train"})
+def _is_of_old(run: dict[str, Any], later: list[dict[str, Any]]) -> bool:
+    there = [each for each in later if tables.machine(each) == tables.machine(run)]
+    return _networks(run) <= set().union(*map(_networks, there))
+
+
+def _networks(run: dict[str, Any]) -> set[str]:
+    return {row["network"] for row in run["rows"] if row["section"] == "train"}
 
 
 def speed(runs: list[dict[str, Any]]) -> str:

@@ -214,3 +214,21 @@ def test_the_readme_takes_the_newest_run_that_was_not_quick(
     assert "| 300 |" in said
     assert "Training on Xeon, 2 cores, held to AVX2" in said
     assert "| 90.0 |" in said
+
+
+def test_what_was_measured_again_later_on_a_machine_hides_the_run_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    runs = (
+        ("whole", "2026-01-01", {"alexnet_book": 1, "vgg11": 2, "lenet_relu": 3}),
+        ("again", "2026-01-02", {"alexnet_book": 40}),
+        ("other", "2026-01-03", {"vgg11": 50}),
+        ("newest", "2026-01-04", {"alexnet_book": 60}),
+    )
+    for name, started, values in runs:
+        made = document({("train", each, "neocog"): value for each, value in values.items()})
+        kept = [facts for facts in made["rows"] if facts["network"] in values]
+        made.update(started=started, rows=kept)
+        (tmp_path / f"{name}.json").write_text(json.dumps(made), encoding="utf-8")
+    assert [run["started"][-2:] for run in table.fastest()] == ["01", "03", "04"]
