@@ -238,7 +238,7 @@ def test_what_takes_long_to_write_is_followed_by_a_pause_that_waiting_cuts_short
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saving, "LITTLE", -1.0)
-    monkeypatch.setattr(saving, "REST", 1e12)
+    monkeypatch.setattr(saving, "REST", 1e8)
     saver, folder = Saver(RunFolder.create(tmp_path / "run", name="x"), 0.0), Noting()
     monkeypatch.setattr(saver, "folder", folder)
     network = create("lenet_relu", seed=0)
@@ -262,7 +262,7 @@ def test_after_the_pause_it_is_written_without_anybody_asking(
 ) -> None:
     saver, folder = Saver(RunFolder.create(tmp_path / "run", name="x"), 0.0), Noting()
     monkeypatch.setattr(saver, "folder", folder)
-    monkeypatch.setattr(saver, "_free", time.monotonic() + 0.3)
+    monkeypatch.setattr(saver, "_free", time.monotonic() + 1.0)
     saver.save({"n": 0})
     assert not folder.done
     assert folder.new.wait(20)

@@ -67,6 +67,8 @@ def fit(
     try:
         back.enter_context(woken(optimizer))
         passes = _in_force(hardware, network, recipe, batches, ranks, back)
+        # among processes all gradients are waited for, and compiled it would be compiled anew
+        rests = ranks.world == 1 and not (hardware and hardware.compile)
         for epoch in range(training.epoch, epoch_count(recipe)):
             network.train()
             steps = steps_in(recipe, epoch, len(batches))
@@ -80,7 +82,7 @@ def fit(
                 torch.manual_seed(derived_seed(recipe.seed, "dropout", *place))
                 at = epoch + (training.step + 0.5) / len(batches)  # the middle of the step
                 rate = learning_rate(recipe, at, training.history)
-                set_rates(optimizer, recipe, rate=rate, at=at, rest=ranks.world == 1)
+                set_rates(optimizer, recipe, rate=rate, at=at, rest=rests)
 
                 images, labels = images.to(device), labels.to(device)
                 count = batches.count(training.step)
