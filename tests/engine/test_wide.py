@@ -104,11 +104,30 @@ def test_an_update_is_that_of_torch(size: tuple[int, int], settings: dict[str, A
             half = vars(layer.weight)[wide.HALF][1]
             assert torch.equal(half, layer.weight.detach().bfloat16())
             assert wide.rounded(layer.weight) is half
-    buffers = [o.state_dict()["state"].get(0, {}).get("momentum_buffer") for o in (ours, torchs)]
-    assert (buffers[0] is None) == (buffers[1] is None)
-    if buffers[0] is not None:
+    states = [optimizer.state_dict()["state"] for optimizer in (ours, torchs)]
+    assert states[0].keys() == states[1].keys()
+    assert [0 in state for state in states] == 2 * ["momentum" in settings]
+    if states[0]:
+        buffers = [state[0]["momentum_buffer"] for state in states]
         assert buffers[0].dtype == torch.float32
         torch.testing.assert_close(*buffers, rtol=1e-6, atol=1e-6)
+
+
+def test_gradient_and_momentum_may_lie_otherwise() -> None:
+    layer = nn.Linear(64, 64, bias=False)
+    theirs = nn.Parameter(layer.weight.detach().clone())
+    ours, torchs = (
+        kind([w], lr=0.1, momentum=0.9) for kind, w in ((SGD, layer.weight), (optim.SGD, theirs))
+    )
+    with wide_layers(layer):
+        for _ in range(3):
+            layer.weight.grad = torch.randn(64, 64).bfloat16().t()
+            theirs.grad = layer.weight.grad.float()
+            ours.step()
+            torchs.step()
+            state = ours.state[layer.weight]
+            state["momentum_buffer"] = state["momentum_buffer"].t().contiguous().t()
+    torch.testing.assert_close(layer.weight.detach(), theirs.detach(), rtol=1e-6, atol=1e-7)
 
 
 def test_muon_takes_such_gradients_too() -> None:

@@ -7,8 +7,7 @@ import os
 import platform
 import shutil
 import sysconfig
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,7 +31,6 @@ LAYOUTS = ("auto", "contiguous", "channels_last")
 COMPILING = ("auto", "yes", "no")
 MOST_THREADS = 4096
 MOST_PIECES = 65_536
-BUSY = 0.25  # of all processors' time, by others: what is timed meanwhile is not remembered
 UNMEASURED = "too short to measure"
 COMPILERS = ("g++", "clang++", "c++")
 
@@ -277,40 +275,6 @@ def can_compile(device: str) -> bool:
     named = os.environ.get("CXX")
     found = [shutil.which(name) for name in ((named,) if named else COMPILERS)]
     return device == "cpu" and os.name == "posix" and any(found) and header.is_file()
-
-
-def watching_others() -> Callable[[], bool]:
-    """From now on; called later, it says whether others had more than a quarter of the processors'
-    time. Where the system does not tell, whether half of them had work in the minute before.
-    """
-    before, begin = _of_others(), time.monotonic()
-    if before is None:
-        loaded = _loaded()
-        return lambda: loaded
-
-    def busy() -> bool:
-        theirs = (_of_others() or before) - before
-        return theirs > BUSY * (time.monotonic() - begin) * (os.cpu_count() or 1)
-
-    return busy
-
-
-def _of_others() -> float | None:
-    """Seconds that the processors have worked, but for this process and those it has begun."""
-    try:
-        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
-        user, nice, system, _, _, *interrupts = (int(ticks) for ticks in first[1:9])
-        worked = (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):  # Linux alone says it so
-        return None
-    return worked - sum(os.times()[:4])
-
-
-def _loaded() -> bool:
-    try:
-        return os.getloadavg()[0] > (os.cpu_count() or 1) / 2
-    except (OSError, AttributeError):  # Windows keeps no such average
-        return False
 
 
 def cpu_name() -> str:

@@ -59,7 +59,8 @@ class SGD(Light, torch.optim.SGD):
         parts: tuple[list[Tensor], list[Tensor]] = ([], [])
         for weight in group["params"]:
             if wide.updates(weight):
-                wide.update(weight, group, self.state[weight])
+                # without momentum torch keeps nothing, not even that there is nothing
+                wide.update(weight, group, self.state[weight] if group["momentum"] else {})
             else:
                 parts[self._in_one_pass(weight)].append(weight)
         usual, once = ({**group, "params": part} for part in parts)

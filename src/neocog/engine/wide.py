@@ -70,24 +70,25 @@ def measures(slope: Tensor) -> bool:
 @torch.no_grad()
 def update(weight: Tensor, group: dict[str, Any], state: dict[str, Any], given: Any = None) -> None:
     """One step of SGD as torch does it, for a weight of `wide_layers`."""
-    momentum, slope = group["momentum"], weight.grad
-    assert slope is not None
-    buffer = state.get("momentum_buffer")
-    first = momentum and buffer is None
-    if first:
-        buffer = state["momentum_buffer"] = torch.empty_like(weight)
-    half = rounded(weight)
+    assert weight.grad is not None
+    momentum, slope, half = group["momentum"], weight.grad.contiguous(), rounded(weight)
+    buffer, first = state.get("momentum_buffer"), False
+    if momentum:
+        first = buffer is None
+        # one of a checkpoint may lie otherwise
+        buffer = torch.empty_like(weight) if buffer is None else buffer.contiguous()
+        state["momentum_buffer"] = buffer
     how = native.Update(
         weight.numel(),
         torch.get_num_threads(),
-        bool(first),
+        first,
         bool(group["nesterov"]),
         group["lr"],
         momentum,
         group["weight_decay"],
         weight.data_ptr(),
         buffer.data_ptr() if momentum and buffer is not None else None,
-        slope.contiguous().data_ptr(),
+        slope.data_ptr(),
         half.data_ptr(),
     )
     (given or _library()).neocog_update(ctypes.byref(how))
