@@ -47,6 +47,7 @@ def main() -> None:
         machine = re.sub("[^a-z0-9]+", "-", cpu_name().lower())
         path = options.out / f"{date.today()}-loading-{machine}.json"
         facts = {"command": f"python -m benchmarks.loading (pictures {options.pictures})"}
+        options.out.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({**facts, "pictures_a_second": taken}, indent=2) + "\n")
 
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neocog import compiled
 from neocog.engine import fused, native, pooling
 from neocog.engine.fused import library, norms_fused
 from neocog.engine.hardware import Hardware, fitted
@@ -28,7 +29,7 @@ from neocog.networks.residual import Residual
 needs_compiler = pytest.mark.skipif(
     sys.platform != "linux"
     or platform.machine() != "x86_64"
-    or not any(map(shutil.which, native.COMPILERS)),
+    or not any(map(shutil.which, compiled.COMPILERS)),
     reason="there is no C compiler here",
 )
 LAST = torch.channels_last

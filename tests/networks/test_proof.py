@@ -44,28 +44,31 @@ QUICK = (
 
 @dataclass(frozen=True)
 class How:
-    """How a network learns eight pictures by heart: with Adam, in a few steps."""
+    """How a network learns eight pictures by heart: with Adam, in a few steps.
+
+    So many at most, about three times what it takes: how many it takes changes with the rounding of
+    the processor, by twice and more for the deep ones without shortcuts.
+    """
 
     lr: float = 1e-3
-    steps: int = 40
+    steps: int = 120
     side: int | None = None  # of the pictures; else the smallest that goes through, 32 at least
 
 
 SQUEEZENETS = ("squeezenet1_0", "squeezenet1_1")
 HOW = {
-    "lenet_sigmoid": How(lr=1e-2, steps=80),
+    "lenet_sigmoid": How(lr=1e-2),
     **{
         name: How(lr=3e-4) for name in NETWORKS if name.startswith(("alexnet", "zfnet", "overfeat"))
     },
-    "alexnet": How(lr=3e-4, steps=80),
-    **{name: How(steps=80) for name in ("nin", "nin_book")},
+    "alexnet": How(lr=3e-4, steps=240),
     **{f"vgg{n}{bn}": How(lr=1e-4) for n in (11, 13, 16) for bn in ("", "_bn")},
     "vgg19": How(lr=5e-5),
     "vgg19_bn": How(lr=1e-4),
-    **{name: How(lr=3e-4, steps=80) for name in ("googlenet", *SQUEEZENETS)},
+    **{name: How(lr=3e-4, steps=240) for name in ("googlenet", *SQUEEZENETS)},
     **{f"resnet110{b}_cifar": How(side=16) for b in ("", "b")},
-    **{f"plain{n}_cifar": How(lr=1e-3, steps=80, side=16) for n in (44, 56)},
-    "plain110_cifar": How(lr=3e-4, steps=80, side=16),
+    **{f"plain{n}_cifar": How(side=16) for n in (44, 56)},
+    "plain110_cifar": How(lr=3e-4, steps=600, side=16),
     **{name: How(side=16) for name in NETWORKS if name.startswith(("resnet110_", "resnet164_"))},
     **{name: How(steps=10, side=16) for name in NETWORKS if "_bn_after_" in name},
     **{name: How(side=16) for name in NETWORKS if name.startswith(("seresnet110", "seresnet164"))},
@@ -164,25 +167,37 @@ def test_channels_last_gives_the_same(trained: Trained) -> None:
 def test_bfloat16_gives_nearly_the_same(trained: Trained) -> None:
     """Eight bits of mantissa, through up to two hundred layers: a tenth of the logits' spread.
 
-    Deep nets without shortcuts blow more than that up: rounding their weights alone, all else in
-    float32, changes plain56_cifar by a third of the spread. What bf16 adds is of that size.
+    Deep nets without shortcuts blow more than that up: in float32, steps of bf16 by chance in what
+    each layer gives change plain56_cifar by a third of the spread. What bf16 adds is of that size.
     """
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         rounded = trained.network(trained.pictures[:2]).float()
     logits = trained.logits[:2]
     error, spread = (rounded - logits).abs().max(), logits.max() - logits.min()
     if error >= 0.1 * spread:
-        assert error < 3 * effect_of_rounded_weights(trained)
+        assert error < 3 * effect_of_steps(trained)
     else:
         assert torch.cosine_similarity(rounded.flatten(), logits.flatten(), 0) > 0.99
 
 
 @torch.no_grad()
-def effect_of_rounded_weights(trained: Trained) -> Tensor:
+def effect_of_steps(trained: Trained) -> Tensor:
+    """How much the logits change when what each layer gives is moved by up to half of bf16's steps,
+    as rounding moves it, by chance: the most of a few draws, for one may be lucky.
+    """
+    generator = torch.Generator().manual_seed(3)
+
+    def moved(layer: nn.Module, given: object, made: Tensor) -> Tensor:
+        chance = 2 * torch.rand(made.shape, generator=generator) - 1
+        return made * (1 + 2**-8 * chance)
+
     network = copy.deepcopy(trained.network)
-    for weight in network.parameters():
-        weight.copy_(weight.bfloat16())
-    return (network(trained.pictures[:2]) - trained.logits[:2]).abs().max()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.weight.copy_(layer.weight.bfloat16())
+            layer.register_forward_hook(moved)
+    changed = [(network(trained.pictures[:2]) - trained.logits[:2]).abs().max() for _ in range(5)]
+    return torch.stack(changed).max()
 
 
 def same_but_for_rounding(given: Tensor, expected: Tensor, trained: Trained) -> None:

@@ -7,6 +7,7 @@ is best done to uint8: a quarter of the memory to pass over.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 
@@ -19,7 +20,12 @@ from neocog.data import threads
 
 def mirror(images: Tensor, generator: Generator, *, ours: bool = False) -> Tensor:
     """Half of the pictures, left to right; see `turn`."""
-    return turn(images, torch.rand(len(images), generator=generator) < 0.5, ours=ours)
+    return turn(images, half(len(images), generator), ours=ours)
+
+
+def half(count: int, generator: Generator) -> Tensor:
+    """Which of so many pictures are mirrored, by chance: booleans (N,)."""
+    return torch.rand(count, generator=generator) < 0.5
 
 
 def turn(images: Tensor, which: Tensor, *, ours: bool = False) -> Tensor:
@@ -27,18 +33,18 @@ def turn(images: Tensor, which: Tensor, *, ours: bool = False) -> Tensor:
     be changed in place.
     """
     if images.device.type == "cpu" and not images.is_contiguous():  # channels last
-        rows = images.movedim(1, 3)
-        made = rows if ours else rows.clone()
-        singly = made.unbind()
-
-        def turned(place: int) -> None:
-            singly[place].copy_(singly[place].flip(1))
-
-        threads.each(turned, which.nonzero()[:, 0].tolist())
-        return made.movedim(3, 1)
+        made = images if ours else images.clone()
+        threads.each(functools.partial(turn_one, made), which.nonzero()[:, 0].tolist())
+        return made
     both = torch.cat((images, images.flip(3)))  # whole pictures are then copied, not single pixels
     chosen = torch.arange(len(images)) + len(images) * which
     return both.index_select(0, chosen.to(images.device))
+
+
+def turn_one(images: Tensor, place: int) -> None:
+    """One of pictures (N, C, H, W) that lie channels last, in place: left to right."""
+    rows = images[place].movedim(0, 2)
+    rows.copy_(rows.flip(1))
 
 
 def random_crop(images: Tensor, size: tuple[int, int], *, generator: Generator) -> Tensor:

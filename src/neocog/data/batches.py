@@ -7,8 +7,9 @@ middle of an epoch as if it had never stopped.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ from neocog.data.geometry import centre, scaled
 from neocog.data.part import WHOLE, Part
 from neocog.data.preprocess import normalised
 from neocog.data.spec import InputSpec
+from neocog.data.values import Values
 
 SIZES_IN_STEPS_OF = 32  # pixels; every size has kernels of its own to be chosen
 
@@ -97,9 +99,8 @@ class TrainingBatches:
             rows = slice(step * each, step * each + len(self.part.rows(self.count(step))))
             seed = derived_seed(self.seed, "pictures", epoch, step, *own)
             generator = Generator().manual_seed(seed)
-            images, labels = self.split.batch(order, rows, spec, crop=crop, generator=generator)
             which = None if turned is None else turned[order[rows]]
-            inputs = self._inputs(images, spec, generator, which)
+            inputs, labels = self._batch(order, rows, spec, crop, generator, which)
             yield mixing.mixed(
                 inputs,
                 labels,
@@ -108,6 +109,24 @@ class TrainingBatches:
                 cutmix=self.augmentation.cutmix,
                 generator=generator,
             )
+
+    def _batch(
+        self,
+        order: Tensor,
+        rows: slice,
+        spec: InputSpec,
+        crop: Crop,
+        generator: Generator,
+        turned: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs and labels of some rows of an epoch's order, not mixed yet."""
+        if not (isinstance(self.split, FileSplit) and self._only_turned(spec)):
+            images, labels = self.split.batch(order, rows, spec, crop=crop, generator=generator)
+            return self._inputs(images, spec, generator, turned), labels
+        made: list[Tensor] = []
+        then = functools.partial(self._turned_and_normalised, made, spec, generator, turned)
+        _, labels = self.split.batch(order, rows, spec, crop=crop, generator=generator, then=then)
+        return self._hidden(made[0], generator), labels
 
     def count(self, step: int) -> int:
         """Pictures in the batch of a step, of all its parts."""
@@ -193,7 +212,35 @@ class TrainingBatches:
             images = augment.pca_noise(
                 images, wanted.components, sigma=wanted.pca_noise, generator=generator
             )
-        images = normalised(images, spec)
+        return self._hidden(normalised(images, spec), generator)
+
+    def _only_turned(self, spec: InputSpec) -> bool:
+        """Whether pictures are mirrored at most between being cut and being normalised."""
+        wanted = self.augmentation
+        more = wanted.shift or wanted.trivial or wanted.rotate or wanted.jitter or wanted.hue
+        lies_last = spec.channels > 1  # and nothing is asked that is not done in one go
+        return lies_last and not (spec.bgr or spec.by_picture or more or wanted.pca_noise)
+
+    def _turned_and_normalised(
+        self,
+        made: list[Tensor],
+        spec: InputSpec,
+        generator: Generator,
+        turned: Tensor | None,
+        images: Tensor,
+    ) -> Callable[[slice], None]:
+        """What `_inputs` does then, for some of uint8 pictures (N, C, H, W) at a time; the inputs
+        are added to `made`.
+        """
+        if turned is None and self.augmentation.mirror:
+            turned = augment.half(len(images), generator)
+        work = Values(images, spec, [] if turned is None else turned.tolist())
+        made.append(work.made)
+        return work
+
+    def _hidden(self, images: Tensor, generator: Generator) -> Tensor:
+        """Normalised pictures, parts of which are hidden where that is wanted."""
+        wanted = self.augmentation
         if wanted.cutout:
             images = augment.cutout(images, wanted.cutout, generator=generator)
         if wanted.erase:

@@ -19,6 +19,10 @@ from neocog.errors import DataError
 
 MOST_BAD = 0.01  # of a split's pictures may be unreadable
 SHOWN = 20  # of them are listed when there are more
+AT_A_TIME = 16  # pictures, at most, that a thread does everything to before it takes more
+
+# given the uint8 pictures of a batch, not cut yet: what is done to some as soon as they are
+Then = Callable[[Tensor], Callable[[slice], None]]
 
 
 class FileSplit:
@@ -67,11 +71,21 @@ class FileSplit:
         return np.sort(self.shuffled(np.random.default_rng(0))[:count])
 
     def batch(
-        self, order: Tensor, rows: slice, spec: InputSpec, *, crop: Crop, generator: Generator
+        self,
+        order: Tensor,
+        rows: slice,
+        spec: InputSpec,
+        *,
+        crop: Crop,
+        generator: Generator,
+        then: Then | None = None,
     ) -> tuple[Tensor, Tensor]:
         """uint8 (n, C, *size) and labels of the pictures in those rows of an epoch's order.
 
-        The place of one that cannot be read is taken by the next of the order that can.
+        The place of one that cannot be read is taken by the next of the order that can. `then` is
+        asked what is to be done next as soon as all of the cuts' chance is drawn, and it is done by
+        the thread that has cut: the pictures are in its cache, and nobody waits for the slowest
+        twice.
         """
         self._expect(order, rows, spec, crop.decoded)
         chosen = order[rows].tolist()
@@ -81,7 +95,7 @@ class FileSplit:
             if picture is None:
                 chosen[row], read[row] = self._next(order, rows.start + row, read_one)
         pictures = [picture for picture in read if picture is not None]
-        made = _drawn(pictures, spec, crop, generator)
+        made = _drawn(pictures, spec, crop, generator, then)
         return made, self.labels[torch.tensor(chosen)]
 
     def in_order(self, rows: slice, spec: InputSpec) -> tuple[Tensor, Tensor]:
@@ -186,7 +200,11 @@ def _way(spec: InputSpec, shorter: int) -> tuple[int, int]:
 
 
 def _drawn(
-    pictures: Sequence[np.ndarray], spec: InputSpec, crop: Crop, generator: Generator
+    pictures: Sequence[np.ndarray],
+    spec: InputSpec,
+    crop: Crop,
+    generator: Generator,
+    then: Then | None,
 ) -> Tensor:
     """Pictures of any size cut at random to the input's: uint8 (N, C, *size), channels last."""
     made = np.empty((len(pictures), *spec.size, spec.channels), np.uint8)
@@ -214,7 +232,18 @@ def _drawn(
             )
             _put(made, row, whole[:, :, top : top + spec.size[0], left : left + spec.size[1]])
 
-    threads.each(place, range(len(pictures)))
+    finish = None if then is None else then(images)
+
+    def do(rows: slice) -> None:
+        for row in range(rows.start, rows.stop):
+            place(row)
+        if finish is not None:
+            finish(rows)
+
+    some = min(
+        AT_A_TIME, len(pictures) // (2 * threads.count())
+    )  # two for each, so none waits long
+    threads.each(do, threads.parts(len(pictures), max(some, 1)))
     return images
 
 

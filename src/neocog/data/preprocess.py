@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 import torch
@@ -11,12 +10,12 @@ from torch import Tensor
 from neocog.data import augment, threads
 from neocog.data.dataset import Dataset, Pictures, Split
 from neocog.data.spec import InputSpec, packed, to_channels
+from neocog.data.values import Values
 from neocog.errors import UsageError
 
 MOST_RESIZE = 8  # times the input: what is larger is a slip of the hand, and fills the memory
 CAFFE_BGR = (104 / 255, 117 / 255, 123 / 255)  # the mean of ImageNet as Caffe subtracts it
 LOOKED_AT = 10_000  # training pictures, at most, that a mean is computed from where they are files
-AT_A_TIME = 640_000  # values that a thread works on before it takes more
 TOLD = 1000  # pictures: decoding more takes a while
 AT_ONCE = 100
 
@@ -27,43 +26,14 @@ def normalised(images: Tensor, spec: InputSpec) -> Tensor:
         images = images.flip(1)
     if spec.by_picture:
         return _by_picture(augment.as_float(images))
-    by_rows = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    if by_rows and images.device.type == "cpu" and images.dtype == torch.uint8:
-        return _in_rows(images, spec)
+    last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    if last and images.device.type == "cpu" and images.dtype == torch.uint8:
+        work = Values(images, spec)
+        threads.each(work, threads.parts(len(images), work.some))
+        return work.made
     mean = spec.subtracted().to(images.device)
     std = torch.tensor(spec.std, device=images.device).view(-1, 1, 1)
     return _standardised(images, mean, std)
-
-
-def _in_rows(images: Tensor, spec: InputSpec) -> Tensor:
-    """`_standardised` of pictures that lie channels last: three values a pixel would be three steps
-    of a loop, a row is one of hundreds. A few pictures at a time, so that they stay in the cache.
-    """
-    n, height = len(images), images.shape[2]
-    made = torch.empty(images.shape, memory_format=torch.channels_last)
-    less, by = _laid_in_rows(spec, height, images.shape[3])
-    rows, into = (x.movedim(1, 3).view(n, height, -1) for x in (images, made))
-    some = max(AT_A_TIME // less.numel(), 1)
-
-    def standardise(part: tuple[Tensor, Tensor]) -> None:
-        pixels, values = part
-        values.copy_(pixels)
-        values.div_(255).sub_(less).div_(by)
-
-    threads.each(standardise, list(zip(rows.split(some), into.split(some), strict=True)))
-    return made
-
-
-@functools.lru_cache(maxsize=4)
-def _laid_in_rows(spec: InputSpec, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """What is subtracted, and divided by, of each value of a picture: (H, W * C) both.
-
-    Kept: to lay them out anew takes torch's own threads, and those then spin for milliseconds,
-    waiting for more, on the processors that the next pictures are decoded by.
-    """
-    both = spec.subtracted(), torch.tensor(spec.std).view(-1, 1, 1)
-    less, by = (x.expand(-1, height, width).movedim(0, 2).reshape(height, -1) for x in both)
-    return less, by
 
 
 def _standardised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

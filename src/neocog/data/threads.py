@@ -37,10 +37,15 @@ def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
 
     with warnings.catch_warnings():  # here: in the threads it would be no one's own
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-        parts = [_pool().submit(share) for _ in range(min(count(), len(what)))]
-        for part in parts:
-            part.result()
+        shares = [_pool().submit(share) for _ in range(min(count(), len(what)))]
+        for one in shares:
+            one.result()
     return cast(list[R], answers)
+
+
+def parts(length: int, size: int) -> list[slice]:
+    """So many in a row, one after the other, in parts of at most `size`."""
+    return [slice(first, min(first + size, length)) for first in range(0, length, size)]
 
 
 def count() -> int:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from neocog.compiled import compiled
+
 SOURCE = Path(__file__).with_name("fused.c")
-COMPILERS = ("gcc", "clang", "cc")
-FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-fopenmp", "-Wno-psabi")
 WIDTH = 16  # channels are taken so many at a time
-SECONDS = 60.0  # that a compiler may take
 POINTERS = (
     *("x", "more", "scale", "shift", "table", "y", "g"),
     *("mean", "slant", "level", "given", "given_more", "sums"),
@@ -59,21 +53,9 @@ class Update(ctypes.Structure):
 
 
 def built() -> Any:
-    """The library, in half a second; None where it cannot be made. Nothing of it stays on disk."""
+    """The library, in half a second; None where it cannot be made."""
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
-    here = (sys.platform, platform.machine()) == ("linux", "x86_64")
-    if not (here and compiler and openmp.is_file()):
-        return None
-    try:
-        with tempfile.TemporaryDirectory(prefix="neocog-", ignore_cleanup_errors=True) as folder:
-            made = Path(folder) / "fused.so"
-            command = [compiler, *FLAGS, "-o", str(made), str(SOURCE), str(openmp)]
-            subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
-            found = ctypes.CDLL(str(made))
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found
+    return compiled(SOURCE, ("-fopenmp", str(openmp))) if openmp.is_file() else None
 
 
 def tables(act: nn.Module) -> tuple[Tensor, Tensor]:
