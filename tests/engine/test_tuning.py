@@ -54,6 +54,7 @@ class Times:
             hardware.kernels,
             hardware.convolutions,
             hardware.norms,
+            f"stages_{hardware.stages}",
             "one_thread" if hardware.threads == 1 else "threads",
             "compiled" if hardware.compile else "eager",
         ):
@@ -155,6 +156,17 @@ def test_what_suits_amx_is_tried_against_doing_without(
     assert (found.convolutions, found.norms) == left
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert machine.fitted(default).convolutions == "plain"
+
+
+@pytest.mark.parametrize(("factor", "left"), [(0.5, "fused"), (1.2, "plain")])
+def test_fused_stages_are_tried_against_doing_without(factor: float, left: str) -> None:
+    default = dataclasses.replace(LAST, stages="fused")
+    times = Times(contiguous=1.5, stages_fused=factor)
+    found, _ = search(times, default=default).found()
+    assert found.stages == left
+    times.asked.clear()
+    search(times, default=LAST).found()  # a network that has none
+    assert all(hardware.stages == "plain" for hardware in times.asked)
 
 
 def test_a_short_run_takes_the_default_at_once() -> None:

@@ -64,6 +64,8 @@ def fit(
     class_weights = batches.class_weights()
     loss_of_batch = loss_of(recipe, class_weights)
     generator_before, back = torch.get_rng_state(), ExitStack()
+    # torch.manual_seed looks for every kind of device first, in a twentieth of a LeNet's step
+    reseed = torch.default_generator.manual_seed if device.type == "cpu" else torch.manual_seed
     try:
         back.enter_context(woken(optimizer))
         passes = _in_force(hardware, network, recipe, batches, ranks, back)
@@ -79,7 +81,7 @@ def fit(
             for images, labels in batches.epoch(epoch, start=training.step, stop=steps):
                 _estimate_curvature(training, batches, recipe)
                 place = (epoch, training.step, *batches.place())
-                torch.manual_seed(derived_seed(recipe.seed, "dropout", *place))
+                reseed(derived_seed(recipe.seed, "dropout", *place))
                 at = epoch + (training.step + 0.5) / len(batches)  # the middle of the step
                 rate = learning_rate(recipe, at, training.history)
                 set_rates(optimizer, recipe, rate=rate, at=at, rest=rests)

@@ -28,6 +28,7 @@ from neocog.engine import native
 from neocog.engine.norms import note
 from neocog.engine.passes import FRESH, going, is_heard, is_residual
 from neocog.engine.pooling import pooled_first, pooling, window_of
+from neocog.engine.stages import Stage, does_right, is_stage
 
 NOTHING, RELU, TABLE = range(3)  # what follows a norm
 LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
@@ -41,10 +42,11 @@ def library() -> Any:
 
 
 @contextmanager
-def norms_fused(network: nn.Module) -> Iterator[None]:
+def norms_fused(network: nn.Module, *, norms: bool = True, stages: bool = False) -> Iterator[None]:
     """While training in bfloat16: each batch norm in an `nn.Sequential` of `network` together with
     the activation behind it, and with the sum of a residual unit; pooling besides, and pooling
-    before the ReLU that stands before it.
+    before the ReLU that stands before it. With `stages`, in any precision, a convolution, its ReLU
+    and pooling as one; without `norms` that alone.
 
     A layer that is called by itself, or listened to, does what it always does.
     """
@@ -52,15 +54,21 @@ def norms_fused(network: nn.Module) -> Iterator[None]:
     given = library()
     for module in network.modules() if given is not None else ():
         if type(module) is nn.Sequential:
-            stages = _stages(list(module), given)
-            if len(stages) < len(module) or any(type(stage) is _Norm for stage in stages):
-                ways[module] = partial(_through, stages)
-        elif _is_summed(module):
+            parts = _stages(list(module), given, norms=norms, stages=stages)
+            if len(parts) < len(module) or any(type(part) is _Norm for part in parts):
+                ways[module] = partial(_through, parts)
+        elif norms and _is_summed(module):
             ways[module] = _unit(module, given)
-        elif isinstance(module, nn.MaxPool2d) and window_of(module) is not None:
+        elif norms and isinstance(module, nn.MaxPool2d) and window_of(module) is not None:
             ways[module] = pooling(module, given)
     with going(ways):
         yield
+
+
+def has_stages(network: nn.Module) -> bool:
+    """Whether some of its layers are done as one by `stages`."""
+    sequences = (list(module) for module in network.modules() if type(module) is nn.Sequential)
+    return any(is_stage(layers[i:]) for layers in sequences for i in range(len(layers)))
 
 
 class _Norm:
@@ -155,13 +163,22 @@ class _Fork(torch.autograd.Function):
         return one + other
 
 
-def _stages(layers: list[nn.Module], given: Any) -> list[Callable[[Tensor], Tensor]]:
+def _stages(
+    layers: list[nn.Module], given: Any, *, norms: bool = True, stages: bool = False
+) -> list[Callable[[Tensor], Tensor]]:
     """The layers of an `nn.Sequential`, a norm and the activation behind it as one."""
     made: list[Callable[[Tensor], Tensor]] = []
     rest, layer = list(layers), None
     while rest:
+        if stages and is_stage(rest):
+            layer = rest[2]
+            made.append(Stage(rest, given))
+            del rest[:3]
+            continue
         own, layer = isinstance(layer, FRESH), rest.pop(0)
-        if isinstance(layer, nn.BatchNorm2d) and _is_norm(layer):
+        if not norms:
+            made.append(layer)
+        elif isinstance(layer, nn.BatchNorm2d) and _is_norm(layer):
             acts = bool(rest) and type(rest[0]) in (nn.ReLU, *LOOKED_UP)
             made.append(_Norm(layer, given, rest.pop(0) if acts else None))
         elif type(layer) is nn.ReLU and own and rest and isinstance(rest[0], nn.MaxPool2d):
@@ -231,6 +248,8 @@ def _is_right(given: Any) -> bool:
         made: Tensor = norm(a)
         return F.relu(made + b)
 
+    if not does_right(given):
+        return False
     for way in (_Norm(norm, given, nn.ReLU()), usual):
         a, b = (t.detach().clone().requires_grad_() for t in maps[:2])
         with torch.enable_grad():

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from neocog.engine.fused import library, norms_fused
+from neocog.engine.fused import has_stages, library, norms_fused
 from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, not_in_place, passes_of
 from neocog.engine.tiles import full_tiles
 from neocog.engine.wide import wide_layers
@@ -86,6 +86,7 @@ class Hardware:
     held: tuple[str, ...] = ()  # layers that keep to fp32 in bf16
     convolutions: str = "plain"  # or "tiled": laid out for AMX
     norms: str = "plain"  # or "fused": with what follows them, by compiled code of our own
+    stages: str = "plain"  # or "fused": convolution, ReLU, pooling of small pictures, likewise
     compile: bool = False
     memory: str = "system"  # "kept": freed blocks stay with the process
     accumulate: int = 1  # pieces of a batch that go through the network one after the other
@@ -102,6 +103,7 @@ class Hardware:
         words += ["native kernels"] if self.kernels == "native" else []
         words += ["tiled convolutions"] if self.convolutions == "tiled" else []
         words += ["fused norms"] if self.norms == "fused" else []
+        words += ["fused stages"] if self.stages == "fused" else []
         words += ["compiled"] if self.compile else []
         words += [f"batches in {self.accumulate} pieces"] if self.accumulate > 1 else []
         return ", ".join(words)
@@ -146,10 +148,11 @@ class Hardware:
                 back.enter_context(not_in_place(network))
             if self.convolutions == "tiled" and not self.compile:
                 back.enter_context(full_tiles(network))
-            if self.norms == "fused" and not self.compile:
-                back.enter_context(norms_fused(network))
-                if self.accumulate == 1 and self.processes == 1:
-                    back.enter_context(wide_layers(network))
+            norms, stages = (way == "fused" for way in (self.norms, self.stages))
+            if (norms or stages) and not self.compile:
+                back.enter_context(norms_fused(network, norms=norms, stages=stages))
+            if norms and not self.compile and self.accumulate == self.processes == 1:
+                back.enter_context(wide_layers(network))
             yield
 
     def passes(self, network: nn.Module, *, batch_size: int) -> Passes:
@@ -167,6 +170,7 @@ _RECORDED: dict[str, tuple[object, ...]] = {
     "kernels": ("default", "native"),
     "convolutions": ("plain", "tiled"),
     "norms": ("plain", "fused"),
+    "stages": ("plain", "fused"),
     "layout": LAYOUTS[1:],
     "precision": PRECISIONS[1:],
     "compile": (True, False),
@@ -215,6 +219,7 @@ def plain(hardware: Hardware, wanted: Wanted) -> Hardware:
         held=(),
         convolutions="plain",
         norms="plain",
+        stages="plain",
         compile=False,
     )
 
@@ -257,6 +262,13 @@ def fitted(hardware: Hardware) -> Hardware:
         convolutions="tiled" if suits and tiles else "plain",
         norms="fused" if suits and library() is not None else "plain",
     )
+
+
+def with_stages(hardware: Hardware, network: nn.Module) -> Hardware:
+    """With the stages of a network fused, where it has any: its convolutions want no bf16."""
+    here = hardware.device == "cpu" and not hardware.compile
+    fused = here and has_stages(network) and library() is not None
+    return dataclasses.replace(hardware, stages="fused" if fused else "plain")
 
 
 def _onednn_may(names: tuple[str, ...]) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from neocog.compiled import compiled
 
 SOURCE = Path(__file__).with_name("fused.c")
+STAGES = SOURCE.with_name("stages.c")
 WIDTH = 16  # channels are taken so many at a time
 POINTERS = (
     *("x", "more", "scale", "shift", "table", "y", "g"),
@@ -52,10 +53,22 @@ class Update(ctypes.Structure):
     )
 
 
+class Stage(ctypes.Structure):
+    """As in stages.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("n", "high", "wide", "in_", "tall", "broad", "out")),
+        *((name, ctypes.c_int64) for name in ("kernel_h", "kernel_w", "pad_h", "pad_w")),
+        *((name, ctypes.c_int32) for name in ("threads", "of_x")),
+        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "y", "place", "g")),
+        *((name, ctypes.c_void_p) for name in ("given", "of_weight", "of_bias")),
+    )
+
+
 def built() -> Any:
     """The library, in half a second; None where it cannot be made."""
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
-    return compiled(SOURCE, ("-fopenmp", str(openmp))) if openmp.is_file() else None
+    return compiled(SOURCE, (str(STAGES), "-fopenmp", str(openmp))) if openmp.is_file() else None
 
 
 def tables(act: nn.Module) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,7 @@ def tuned(
     """
     pixels = shape[0] * shape[2] * shape[3]
     default = dataclasses.replace(machine.choose(wanted, pixels=pixels), memory=memory)
+    default = machine.with_stages(default, network)
     key = fingerprint(network, wanted, default, recipe=recipe, shape=shape)
     try:
         with _random_numbers_aside(default.device):

@@ -233,8 +233,14 @@ def _norms(search: Search, now: Hardware) -> Hardware | None:
     return replace(now, norms="plain" if now.norms == best else best)
 
 
+def _stages(search: Search, now: Hardware) -> Hardware | None:
+    if search.default.stages == "plain":
+        return None
+    return replace(now, stages="plain" if now.stages == "fused" else "fused")
+
+
 # In this order, each from what the one before left
-_CHANGES = (_default, _layout, _precision, _convolutions, _norms, _threads, _kernels)
+_CHANGES = (_default, _layout, _precision, _convolutions, _norms, _stages, _threads, _kernels)
 
 
 def compiling(layers: int) -> float:

@@ -1,0 +1,312 @@
+/* Convolution, ReLU and 2x2 max pooling of small pictures of few channels, forwards and backwards.
+
+   One picture is taken whole, in float32, channels last, framed by its padding, and stays in a core's
+   nearest cache. Forwards the four outputs of each window are summed in registers, and only the largest
+   is ever written; backwards each window gives its gradient to that one place, a quarter of the work.
+   Compiled where it runs, with fused.c, by native.py. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __AVX512F__
+enum { LANES = 16, WINDOWS = 7 }; /* four sums of each window: as many as there are registers */
+#else
+enum { LANES = 8, WINDOWS = 3 };
+#endif
+enum { FEW = LANES / 2, DEAD = 4, MOST = 64, MOST_OUT = 64, LINE = 64 };
+
+typedef float floats __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef float few_floats __attribute__((vector_size(4 * FEW), aligned(4)));
+typedef int32_t few_ints __attribute__((vector_size(4 * FEW), aligned(4)));
+typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1)));
+typedef uint8_t few_bytes __attribute__((vector_size(FEW), aligned(1)));
+
+/* n pictures of high x wide pixels and `in` channels; `out` maps of tall x broad are made of them.
+   weight is (out, kernel_h, kernel_w, in), place (n, tall, broad, out). */
+typedef struct {
+    int64_t n, high, wide, in, tall, broad, out, kernel_h, kernel_w, pad_h, pad_w;
+    int32_t threads, of_x;
+    const float *x, *weight, *bias;
+    float *y;
+    uint8_t *place;
+    const float *g;
+    float *given, *of_weight, *of_bias;
+} Stage;
+
+typedef struct {
+    int64_t row, rows, size; /* floats of a framed row and of all; rows */
+    int64_t span, lines;     /* floats of a row that a kernel sees; vectors of them */
+} Frame;
+
+static Frame frame_of(const Stage *s) {
+    Frame f;
+    f.row = (s->wide + 2 * s->pad_w) * s->in;
+    f.rows = s->high + 2 * s->pad_h;
+    f.size = f.row * f.rows + 2 * LANES; /* a vector may begin at the last number */
+    f.span = s->kernel_w * s->in;
+    f.lines = (f.span + LANES - 1) / LANES;
+    return f;
+}
+
+static void put_in_frame(const Stage *s, const Frame *f, int64_t i, float *framed) {
+    int64_t row = s->wide * s->in;
+    const float *from = s->x + i * s->high * row;
+    for (int64_t y = 0; y < s->high; y++)
+        memcpy(framed + (y + s->pad_h) * f->row + s->pad_w * s->in, from + y * row, 4 * row);
+}
+
+/* COUNT windows of a row, for as many output channels as a vector has: the largest of each four, and
+   which it was. What is no number is the largest, as torch has it. */
+#define COUNTED(NAME, VECTOR, WHICH, COUNT)                                                            \
+    static void NAME##COUNT(const Frame *f, int64_t kernel_h, int64_t in, const float *from,           \
+                            const float *weight, VECTOR bias, VECTOR *most, WHICH *at) {               \
+        VECTOR sums[COUNT][4];                                                                         \
+        for (int i = 0; i < COUNT; i++)                                                                \
+            for (int j = 0; j < 4; j++) sums[i][j] = bias;                                             \
+        for (int64_t ky = 0; ky < kernel_h; ky++) {                                                    \
+            const float *up = from + ky * f->row, *down = up + f->row;                                 \
+            for (int64_t t = 0; t < f->span; t++, up++, down++) {                                      \
+                VECTOR w = *(const VECTOR *)weight;                                                    \
+                weight += sizeof(VECTOR) / sizeof(float);                                              \
+                for (int i = 0; i < COUNT; i++) {                                                      \
+                    sums[i][0] += w * up[2 * i * in];                                                  \
+                    sums[i][1] += w * up[(2 * i + 1) * in];                                            \
+                    sums[i][2] += w * down[2 * i * in];                                                \
+                    sums[i][3] += w * down[(2 * i + 1) * in];                                          \
+                }                                                                                      \
+            }                                                                                          \
+        }                                                                                              \
+        for (int i = 0; i < COUNT; i++) {                                                              \
+            VECTOR best = sums[i][0];                                                                  \
+            WHICH where = {0};                                                                         \
+            for (int j = 1; j < 4; j++) {                                                              \
+                WHICH more = (sums[i][j] > best) | (sums[i][j] != sums[i][j]);                         \
+                best = (VECTOR)(((WHICH)sums[i][j] & more) | ((WHICH)best & ~more));                   \
+                where = (more & j) | (where & ~more);                                                  \
+            }                                                                                          \
+            WHICH dead = best <= 0;                                                                    \
+            most[i] = (VECTOR)((WHICH)best & ~dead);                                                   \
+            at[i] = (dead & DEAD) | (where & ~dead);                                                   \
+        }                                                                                              \
+    }
+#ifdef __AVX512F__
+#define EVERY(DO, ...) DO(__VA_ARGS__, 1) DO(__VA_ARGS__, 2) DO(__VA_ARGS__, 3) DO(__VA_ARGS__, 4) \
+    DO(__VA_ARGS__, 5) DO(__VA_ARGS__, 6) DO(__VA_ARGS__, 7)
+#define NAMES(NAME) {NAME##1, NAME##2, NAME##3, NAME##4, NAME##5, NAME##6, NAME##7}
+#else
+#define EVERY(DO, ...) DO(__VA_ARGS__, 1) DO(__VA_ARGS__, 2) DO(__VA_ARGS__, 3)
+#define NAMES(NAME) {NAME##1, NAME##2, NAME##3}
+#endif
+
+/* A picture's outputs, and where they were: rows of windows in parts that are even. Whole vectors are
+   written, whose ends the next pixel writes over. */
+#define PICTURE(NAME, COUNTING, VECTOR, WHICH, BYTES)                                                  \
+    static void NAME(const Stage *s, const Frame *f, const float *framed, const float *weights,        \
+                     const float *biases, float *y, uint8_t *place) {                                  \
+        static void (*const counted[])(const Frame *, int64_t, int64_t, const float *, const float *,  \
+                                       VECTOR, VECTOR *, WHICH *) = NAMES(COUNTING);                   \
+        int64_t some = sizeof(VECTOR) / sizeof(float), parts = (s->broad + WINDOWS - 1) / WINDOWS;     \
+        int64_t blocks = (s->out + some - 1) / some, taps = s->kernel_h * f->span;                     \
+        VECTOR most[MOST_OUT / FEW][WINDOWS];                                                          \
+        WHICH at[MOST_OUT / FEW][WINDOWS];                                                             \
+        for (int64_t r = 0; r < s->tall; r++)                                                          \
+            for (int64_t p = 0; p < parts; p++) {                                                      \
+                int64_t q = s->broad * p / parts, until = s->broad * (p + 1) / parts;                  \
+                const float *from = framed + 2 * r * f->row + 2 * q * s->in;                           \
+                for (int64_t b = 0; b < blocks; b++)                                                   \
+                    counted[until - q - 1](f, s->kernel_h, s->in, from, weights + b * taps * some,     \
+                                           *(const VECTOR *)(biases + b * some), most[b], at[b]);      \
+                for (int k = 0; q + k < until; k++, y += s->out, place += s->out)                      \
+                    for (int64_t b = 0; b < blocks; b++) {                                             \
+                        *(VECTOR *)(y + b * some) = most[b][k];                                        \
+                        *(BYTES *)(place + b * some) = __builtin_convertvector(at[b][k], BYTES);       \
+                    }                                                                                  \
+            }                                                                                          \
+    }
+
+EVERY(COUNTED, windows, floats, ints)
+EVERY(COUNTED, few_windows, few_floats, few_ints)
+PICTURE(picture, windows, floats, ints, bytes)
+PICTURE(few_picture, few_windows, few_floats, few_ints, few_bytes)
+
+/* Room for so many numbers, all zero, beginning where a line of the cache does; or none. */
+static float *room(int64_t count) {
+    int64_t size = (4 * count + LINE - 1) / LINE * LINE;
+    float *made = aligned_alloc(LINE, size);
+    return made ? memset(made, 0, size) : 0;
+}
+
+/* 0, or 1 where there is no memory. */
+int neocog_stage(const Stage *s) {
+    Frame f = frame_of(s);
+    int failed = 0;
+    int64_t some = s->out <= FEW ? FEW : LANES, taps = s->kernel_h * f.span;
+    int64_t blocks = (s->out + some - 1) / some, size = s->tall * s->broad * s->out;
+    float *weights = room(blocks * taps * some), *biases = room(blocks * some);
+    failed = !weights || !biases;
+    for (int64_t o = 0; o < s->out && !failed; o++) { /* (blocks, taps, some) */
+        if (s->bias) biases[o] = s->bias[o];
+        for (int64_t t = 0; t < taps; t++)
+            weights[((o / some) * taps + t) * some + o % some] = s->weight[o * taps + t];
+    }
+#pragma omp parallel num_threads(s->threads) reduction(| : failed)
+    {
+        float *framed = room(f.size), *y = room(size + LANES);
+        uint8_t *place = malloc(size + LANES);
+        failed = failed || !framed || !y || !place;
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < s->n; i++) {
+            if (failed) continue;
+            put_in_frame(s, &f, i, framed);
+            (some == LANES ? picture : few_picture)(s, &f, framed, weights, biases, y, place);
+            memcpy(s->y + i * size, y, 4 * size);
+            memcpy(s->place + i * size, place, size);
+        }
+        free(framed);
+        free(y);
+        free(place);
+    }
+    free(weights);
+    free(biases);
+    return failed;
+}
+
+/* What a picture adds to the slopes of the weights and the bias of an output channel: by those of its
+   windows that are alive. With the sizes of a kernel known to the compiler its sums stay in registers. */
+static inline __attribute__((always_inline)) void back_channel(
+    const Stage *s, const Frame *f, int64_t i, int64_t o, const float *framed, int32_t *begins,
+    float *alive, float *slopes, float *bias, int64_t kernel_h, int64_t lines) {
+    floats sums[MOST];
+    for (int64_t t = 0; t < kernel_h * lines; t++) sums[t] = (floats){0};
+    float total = 0;
+    int64_t place = i * s->tall * s->broad * s->out + o, many = 0;
+    int32_t shifts[5] = {0, s->in, f->row, f->row + s->in, 0};
+    for (int64_t r = 0; r < s->tall; r++) {
+        int32_t begin = 2 * r * f->row;
+        for (int64_t q = 0; q < s->broad; q++, place += s->out, begin += 2 * s->in) {
+            int at = s->place[place];
+            begins[many] = begin + shifts[at];
+            alive[many] = s->g[place];
+            many += at != DEAD;
+        }
+    }
+    for (int64_t k = 0; k < many; k++) {
+        const float *from = framed + begins[k];
+        total += alive[k];
+        for (int64_t ky = 0; ky < kernel_h; ky++)
+            for (int64_t v = 0; v < lines; v++)
+                sums[ky * lines + v] += alive[k] * *(const floats *)(from + ky * f->row + v * LANES);
+    }
+    for (int64_t t = 0; t < kernel_h * lines; t++) ((floats *)slopes)[t] += sums[t];
+    *bias += total;
+}
+
+static void back_weights(const Stage *s, const Frame *f, int64_t i, const float *framed,
+                         int32_t *begins, float *alive, float *slopes, float *bias) {
+    for (int64_t o = 0; o < s->out; o++, slopes += s->kernel_h * f->lines * LANES, bias++) {
+        if (s->kernel_h == 5 && f->lines == 1)
+            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, 5, 1);
+        else if (s->kernel_h == 5 && f->lines == 2)
+            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, 5, 2);
+        else if (s->kernel_h == 3 && f->lines == 1)
+            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, 3, 1);
+        else
+            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, s->kernel_h, f->lines);
+    }
+}
+
+/* The slopes of a picture, in its frame. Those of all channels of one window are summed first, of which
+   some have it in the upper row and some in the lower: `weights` is (out, 2, kernel_h, lines) vectors,
+   the second of the two a pixel further to the right. */
+static inline __attribute__((always_inline)) void back_window(
+    const Stage *s, const Frame *f, int64_t place, const float *weights, float *given,
+    int64_t kernel_h, int64_t lines) {
+    int32_t which[3][MOST_OUT], many[3] = {0};
+    for (int64_t o = 0; o < s->out; o++) {
+        int at = s->place[place + o], lower = at >> 1; /* 2: dead */
+        which[lower][many[lower]++] = 2 * o + (at & 1);
+    }
+    for (int lower = 0; lower < 2; lower++, given += f->row) {
+        floats sums[MOST];
+        for (int64_t t = 0; t < kernel_h * lines; t++) sums[t] = (floats){0};
+        for (int32_t k = 0; k < many[lower]; k++) {
+            int64_t one = which[lower][k];
+            const floats *taps = (const floats *)(weights + one * kernel_h * lines * LANES);
+            float g = s->g[place + (one >> 1)];
+            for (int64_t t = 0; t < kernel_h * lines; t++) sums[t] += g * taps[t];
+        }
+        for (int64_t ky = 0; ky < kernel_h && many[lower]; ky++)
+            for (int64_t v = 0; v < lines; v++)
+                *(floats *)(given + ky * f->row + v * LANES) += sums[ky * lines + v];
+    }
+}
+
+static void back_inputs(const Stage *s, const Frame *f, int64_t i, int64_t lines,
+                        const float *weights, float *given) {
+    int64_t place = i * s->tall * s->broad * s->out;
+    for (int64_t r = 0; r < s->tall; r++)
+        for (int64_t q = 0; q < s->broad; q++, place += s->out) {
+            float *to = given + 2 * r * f->row + 2 * q * s->in;
+            if (s->kernel_h == 5 && lines == 3)
+                back_window(s, f, place, weights, to, 5, 3);
+            else
+                back_window(s, f, place, weights, to, s->kernel_h, lines);
+        }
+}
+
+int neocog_stage_back(const Stage *s) {
+    Frame f = frame_of(s);
+    int failed = 0;
+    int64_t size = s->kernel_h * f.lines * LANES, all = s->out * size;
+    int64_t lines = (f.span + s->in + LANES - 1) / LANES, twice = s->kernel_h * lines * LANES;
+    /* the weights in whole vectors, filled up with zeros; and every thread's own sums */
+    int64_t own = (all + s->out + LANES - 1) / LANES * LANES, windows = s->tall * s->broad;
+    float *weights = room(2 * s->out * twice), *sums = room(s->threads * own);
+    if (!weights || !sums) failed = 1;
+    if (!failed) {
+        for (int64_t o = 0; o < 2 * s->out; o++)
+            for (int64_t ky = 0; ky < s->kernel_h; ky++)
+                memcpy(weights + o * twice + ky * lines * LANES + (o & 1) * s->in,
+                       s->weight + ((o >> 1) * s->kernel_h + ky) * f.span, 4 * f.span);
+        int64_t share = (s->n + s->threads - 1) / s->threads;
+#pragma omp parallel for num_threads(s->threads) schedule(static, 1) reduction(| : failed)
+        for (int64_t part = 0; part < s->threads; part++) {
+            float *framed = room(f.size), *given = s->of_x ? room(f.size) : 0;
+            float *slopes = sums + part * own, *alive = room(windows + 1);
+            int32_t *begins = malloc(4 * (windows + 1));
+            int64_t until = (part + 1) * share < s->n ? (part + 1) * share : s->n;
+            if (!framed || !alive || !begins || (s->of_x && !given)) failed = 1;
+            for (int64_t i = part * share; i < until && !failed; i++) {
+                put_in_frame(s, &f, i, framed);
+                back_weights(s, &f, i, framed, begins, alive, slopes, slopes + all);
+                if (!given) continue;
+                memset(given, 0, f.size * sizeof(float));
+                back_inputs(s, &f, i, lines, weights, given);
+                int64_t row = s->wide * s->in;
+                const float *from = given + s->pad_h * f.row + s->pad_w * s->in;
+                for (int64_t y = 0; y < s->high; y++)
+                    memcpy(s->given + (i * s->high + y) * row, from + y * f.row, 4 * row);
+            }
+            free(framed);
+            free(given);
+            free(alive);
+            free(begins);
+        }
+        for (int64_t o = 0; o < s->out && !failed; o++)
+            for (int64_t part = 0; part < s->threads; part++) {
+                const float *slopes = sums + part * own;
+                for (int64_t ky = 0; ky < s->kernel_h; ky++)
+                    for (int64_t t = 0; t < f.span; t++) {
+                        float *to = s->of_weight + (o * s->kernel_h + ky) * f.span + t;
+                        float more = slopes[o * size + ky * f.lines * LANES + t];
+                        *to = part ? *to + more : more;
+                    }
+                s->of_bias[o] = (part ? s->of_bias[o] : 0) + slopes[all + o];
+            }
+    }
+    free(weights);
+    free(sums);
+    return failed;
+}
