@@ -63,6 +63,7 @@ prove-networks: $(VENV)/dev
 
 $(VENV)/bench: $(VENV)/core
 	@echo "== installing what neocog is measured beside (once; hundreds of megabytes)"
+	@$(PIP) --no-deps torchvision || true
 	@$(PIP) --editable '.[bench]' || \
 	  echo "== some of it cannot be had here: its rows will say 'not installed'"
 	@touch $@

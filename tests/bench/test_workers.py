@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from neocog.bench import answers, inference, loop, machine, ours, pictures, sets
+from neocog.bench import answers, inference, loop, machine, ours, pictures, sets, tutorial
 from neocog.bench.plan import TARGETS, Job, Settings
 from neocog.bench.reached import Reached
 from neocog.bench.results import Results, versions
@@ -62,6 +62,17 @@ def test_the_plain_loop_trains(arm: str, tmp_path: Path) -> None:
     assert facts["hardware"]["precision"] == precision
 
 
+@pytest.mark.parametrize("size", [(1, 8, 8), (3, 8, 8)])
+def test_torchvisions_pictures_are_the_same_pictures(size: tuple[int, int, int]) -> None:
+    images, labels = pictures.pictures(5, size), pictures.labels(5, 10)
+    plain, theirs = loop.Pictures(images, labels, 8), tutorial.Pictures(images, labels, 8)
+    assert len(theirs) == len(plain) == 5
+    for (one, label), (other, same) in zip(plain, theirs, strict=False):
+        torch.testing.assert_close((one - tutorial.MEAN) / tutorial.STD, other)
+        assert label == same
+    assert tutorial.Pictures(images, labels, 12)[0][0].shape == (size[0], 12, 12)
+
+
 def test_the_measured_steps_may_span_epochs(tmp_path: Path) -> None:
     facts = loop.train(small("train", "torch", tmp_path, pictures=8, steps=5))
     assert facts["steps"] == 5
@@ -73,7 +84,9 @@ def test_a_whole_run_is_laid_out_trained_and_evaluated(tmp_path: Path) -> None:
     images, labels = pictures.load(tmp_path, "train")
     assert (images.shape, images.dtype, len(labels)) == ((24, 1, 28, 28), np.uint8, 24)
     assert len(pictures.load(tmp_path, "test")[1]) == 4
-    for facts in (ours.whole(job), loop.whole(small("whole", "torch", tmp_path, epochs=2))):
+    peers = ("torch", "torchvision", "torchvision-bf16")
+    theirs = (loop.whole(small("whole", arm, tmp_path, epochs=2)) for arm in peers)
+    for facts in (ours.whole(job), *theirs):
         sound(facts)
         assert facts["epochs"] == 2
         assert "status" not in facts

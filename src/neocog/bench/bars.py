@@ -50,6 +50,7 @@ BARS = (
     *_three("train", "alexnet_book", (3.7, 1.3, 1.4), (4.5, 1.6, 1.7)),
     *_three("train", "resnet18_cifar", (5, 2.5, 1.25), (8, 4, 2)),
     *_three("whole", "lenet_relu", (1.5, 1.5, 3), (3, 3, 6)),
+    Bar("ratio", "whole", "lenet_relu", "torchvision-bf16", 3, 6, "amx"),
     Bar("peak", "train", "alexnet_book", "", 0.6, 0.75, "amx"),
     Bar("peak", "train", "vgg11", "", 0.5, 0.7, "amx"),
     Bar("peak", "train", "resnet50", "", 0.3, 0.45, "amx"),

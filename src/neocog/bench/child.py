@@ -31,6 +31,8 @@ WORKERS = {
     ("whole", "neocog"): "ours:whole",
     ("whole", "torch"): "loop:whole",
     ("whole", "torch-bf16"): "loop:whole",
+    ("whole", "torchvision"): "loop:whole",
+    ("whole", "torchvision-bf16"): "loop:whole",
     ("whole", "keras"): "keras_fit:whole",
     ("whole", "keras-bf16"): "keras_fit:whole",
     ("accuracy", "neocog"): "ours:accuracy",

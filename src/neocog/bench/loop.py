@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, Dataset
 
-from neocog.bench import pictures
+from neocog.bench import pictures, tutorial
 from neocog.bench.plan import TARGETS, Job
 from neocog.bench.reached import Reached
 from neocog.bench.stopwatch import Stopwatch
@@ -63,8 +63,9 @@ def whole(job: Job) -> dict[str, Any]:
     target = TARGETS[job.network] if job.kind == "accuracy" else None
     lr, momentum = (target.lr, target.momentum) if target else (LR, MOMENTUM)
     optimizer = SGD(network.parameters(), lr=lr, momentum=momentum)
+    made: Any = tutorial.Pictures if job.arm.startswith("torchvision") else Pictures
     train, test = (
-        Pictures(*pictures.load(Path(job.folder), name), job.size[1]) for name in ("train", "test")
+        made(*pictures.load(Path(job.folder), name), job.size[1]) for name in ("train", "test")
     )
     reached = Reached(job)
     for _ in range(job.epochs):
@@ -86,7 +87,7 @@ def _step(network: nn.Module, optimizer: SGD, images: Tensor, labels: Tensor, bf
 
 
 @torch.no_grad()
-def _accuracy(network: nn.Module, test: Pictures, device: torch.device, bf16: bool) -> float:
+def _accuracy(network: nn.Module, test: Any, device: torch.device, bf16: bool) -> float:
     network.eval()
     right = 0
     for images, labels in DataLoader(test, 256):
@@ -103,7 +104,7 @@ def _network(job: Job, device: torch.device) -> nn.Module:
 
 
 def _bf16(job: Job) -> bool:
-    return job.arm == "torch-bf16"
+    return job.arm.endswith("-bf16")
 
 
 def _device(name: str) -> torch.device:

@@ -110,6 +110,15 @@ class Arm:
 NEOCOG = Arm("neocog", "neocog", "auto", ("torch",))
 TORCH = Arm("torch", "PyTorch", "fp32", ("torch",))
 TORCH_BF16 = Arm("torch-bf16", "PyTorch bf16", "bf16", ("torch",), bf16_only=True)
+# The same loop over pictures as PyTorch's own example has them
+TUTORIAL = Arm("torchvision", "PyTorch, torchvision", "fp32", ("torch", "torchvision"))
+TUTORIAL_BF16 = Arm(
+    "torchvision-bf16",
+    "PyTorch bf16, torchvision",
+    "bf16",
+    ("torch", "torchvision"),
+    bf16_only=True,
+)
 KERAS = Arm("keras", "Keras", "fp32", ("keras", "tensorflow"))
 KERAS_BF16 = Arm("keras-bf16", "Keras bf16", "bf16", ("keras", "tensorflow"), bf16_only=True)
 ONNXRUNTIME = Arm("onnxruntime", "ONNX Runtime", "fp32", ("onnxruntime",))
@@ -117,7 +126,7 @@ OPENVINO = Arm("openvino", "OpenVINO", "auto", ("openvino",))
 
 ARMS_OF = {
     "train": (NEOCOG, KERAS, KERAS_BF16, TORCH, TORCH_BF16),
-    "whole": (NEOCOG, KERAS, KERAS_BF16, TORCH, TORCH_BF16),
+    "whole": (NEOCOG, KERAS, KERAS_BF16, TORCH, TORCH_BF16, TUTORIAL, TUTORIAL_BF16),
     "inference": (NEOCOG, TORCH, TORCH_BF16, ONNXRUNTIME, OPENVINO),
     "accuracy": (NEOCOG, KERAS, TORCH),
 }
