@@ -16,9 +16,9 @@ from torch import nn
 from neocog.data import notes
 from neocog.data.spec import InputSpec
 from neocog.engine import memory
-from neocog.engine.fused import library
 from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, fitted
 from neocog.engine.others import watching_others
+from neocog.engine.stages import library
 from neocog.engine.trial import tuned
 from neocog.errors import NeocogError, UsageError
 from neocog.recipe import Recipe

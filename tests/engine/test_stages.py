@@ -15,9 +15,9 @@ from tests.engine.test_fused import needs_compiler
 from torch import Tensor, nn
 
 from neocog.engine import native
-from neocog.engine.fused import has_stages, library, norms_fused
+from neocog.engine.fused import norms_fused
 from neocog.engine.hardware import Hardware, Wanted, choose, plain, with_stages
-from neocog.engine.stages import Stage, is_stage
+from neocog.engine.stages import Stage, has_stages, is_stage, library
 from neocog.networks import create
 
 LAST = torch.channels_last
@@ -197,8 +197,8 @@ def test_what_is_a_stage() -> None:
 def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = layers_of(1, 6, 5, 0, True)
     x = torch.randn(2, 1, 12, 12)
-    monkeypatch.setattr(native, "Stage", None)  # whatever calls it fails
     made = stage(layers)
+    monkeypatch.setattr(native, "Stage", None)  # whatever calls it fails
     if what == "large":
         x = torch.randn(1, 1, 200, 200)
     elif what == "one row":
@@ -222,6 +222,24 @@ def test_no_second_derivative_is_made_up() -> None:
     (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         slope.sum().backward()
+
+
+@needs_compiler
+def test_held_to_avx2_it_is_compiled_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half as wide vectors: the other half of the source, on whatever machine this runs."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    narrow = library.__wrapped__()  # computes rightly, or it would be None
+    assert narrow is not None
+    for n, channels, high, wide, maps, kernel, padding, bias in SHAPES:
+        layers = layers_of(channels, maps, kernel, padding, bias)
+        x = torch.randn(n, channels, high, wide, requires_grad=True)
+        weights = [x, *layers[0].parameters()]
+        expected, made = nn.Sequential(*layers)(x), Stage(layers, narrow)(x)
+        torch.testing.assert_close(made, expected, **EXACT)
+        g = torch.randn_like(made)
+        theirs = torch.autograd.grad(expected, weights, g)
+        for one, other in zip(torch.autograd.grad(made, weights, g), theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
 
 
 @needs_compiler
@@ -290,10 +308,9 @@ def test_chosen_where_a_network_has_stages() -> None:
 
 def test_without_a_compiler_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     network = create("lenet_relu", seed=0)
-    for module in ("neocog.engine.hardware.library", "neocog.engine.fused.library"):
-        monkeypatch.setattr(module, lambda: None)
+    monkeypatch.setattr("neocog.engine.stages.library", lambda: None)
     assert with_stages(choose("cpu"), network).stages == "plain"
-    with norms_fused(network, stages=True):
+    with norms_fused(network, norms=False, stages=True):
         assert "forward" not in vars(network)
 
 

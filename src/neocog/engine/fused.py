@@ -25,10 +25,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from neocog.engine import native
+from neocog.engine import stages as staging
 from neocog.engine.norms import note
 from neocog.engine.passes import FRESH, going, is_heard, is_residual
 from neocog.engine.pooling import pooled_first, pooling, window_of
-from neocog.engine.stages import Stage, does_right, is_stage
+from neocog.engine.stages import Stage, is_stage
 
 NOTHING, RELU, TABLE = range(3)  # what follows a norm
 LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
@@ -37,7 +38,7 @@ LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
 @functools.cache
 def library() -> Any:
     """`native.built`, once; None where it cannot be, or computes wrongly."""
-    found = native.built()
+    found = native.built(native.SOURCE)
     return found if found is not None and _is_right(found) else None
 
 
@@ -51,24 +52,19 @@ def norms_fused(network: nn.Module, *, norms: bool = True, stages: bool = False)
     A layer that is called by itself, or listened to, does what it always does.
     """
     ways: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
-    given = library()
-    for module in network.modules() if given is not None else ():
+    given = library() if norms else None
+    staged = staging.library() if stages else None
+    for module in network.modules() if given or staged else ():
         if type(module) is nn.Sequential:
-            parts = _stages(list(module), given, norms=norms, stages=stages)
+            parts = _stages(list(module), given, staged)
             if len(parts) < len(module) or any(type(part) is _Norm for part in parts):
                 ways[module] = partial(_through, parts)
-        elif norms and _is_summed(module):
+        elif given and _is_summed(module):
             ways[module] = _unit(module, given)
-        elif norms and isinstance(module, nn.MaxPool2d) and window_of(module) is not None:
+        elif given and isinstance(module, nn.MaxPool2d) and window_of(module) is not None:
             ways[module] = pooling(module, given)
     with going(ways):
         yield
-
-
-def has_stages(network: nn.Module) -> bool:
-    """Whether some of its layers are done as one by `stages`."""
-    sequences = (list(module) for module in network.modules() if type(module) is nn.Sequential)
-    return any(is_stage(layers[i:]) for layers in sequences for i in range(len(layers)))
 
 
 class _Norm:
@@ -164,19 +160,21 @@ class _Fork(torch.autograd.Function):
 
 
 def _stages(
-    layers: list[nn.Module], given: Any, *, norms: bool = True, stages: bool = False
+    layers: list[nn.Module], given: Any, staged: Any = None
 ) -> list[Callable[[Tensor], Tensor]]:
-    """The layers of an `nn.Sequential`, a norm and the activation behind it as one."""
+    """The layers of an `nn.Sequential`, a norm and the activation behind it as one by the library
+    `given`, whole stages by `staged`; what there is no library for, as it is.
+    """
     made: list[Callable[[Tensor], Tensor]] = []
     rest, layer = list(layers), None
     while rest:
-        if stages and is_stage(rest):
+        if staged and is_stage(rest):
             layer = rest[2]
-            made.append(Stage(rest, given))
+            made.append(Stage(rest, staged))
             del rest[:3]
             continue
         own, layer = isinstance(layer, FRESH), rest.pop(0)
-        if not norms:
+        if not given:
             made.append(layer)
         elif isinstance(layer, nn.BatchNorm2d) and _is_norm(layer):
             acts = bool(rest) and type(rest[0]) in (nn.ReLU, *LOOKED_UP)
@@ -248,8 +246,6 @@ def _is_right(given: Any) -> bool:
         made: Tensor = norm(a)
         return F.relu(made + b)
 
-    if not does_right(given):
-        return False
     for way in (_Norm(norm, given, nn.ReLU()), usual):
         a, b = (t.detach().clone().requires_grad_() for t in maps[:2])
         with torch.enable_grad():

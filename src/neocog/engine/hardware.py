@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from neocog.engine.fused import has_stages, library, norms_fused
+from neocog.engine import stages as staging
+from neocog.engine.fused import library, norms_fused
 from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, not_in_place, passes_of
 from neocog.engine.tiles import full_tiles
 from neocog.engine.wide import wide_layers
@@ -267,7 +268,7 @@ def fitted(hardware: Hardware) -> Hardware:
 def with_stages(hardware: Hardware, network: nn.Module) -> Hardware:
     """With the stages of a network fused, where it has any: its convolutions want no bf16."""
     here = hardware.device == "cpu" and not hardware.compile
-    fused = here and has_stages(network) and library() is not None
+    fused = here and staging.has_stages(network) and staging.library() is not None
     return dataclasses.replace(hardware, stages="fused" if fused else "plain")
 
 

@@ -1,4 +1,4 @@
-"""`fused.c`, compiled for the processor that it runs on, where there is a C compiler."""
+"""fused.c and stages.c, compiled for the processor they run on, where there is a C compiler."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ class Stage(ctypes.Structure):
     )
 
 
-def built() -> Any:
-    """The library, in half a second; None where it cannot be made."""
+def built(source: Path) -> Any:
+    """The library of a source, in half a second; None where it cannot be made."""
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
-    return compiled(SOURCE, (str(STAGES), "-fopenmp", str(openmp))) if openmp.is_file() else None
+    return compiled(source, ("-fopenmp", str(openmp))) if openmp.is_file() else None
 
 
 def tables(act: nn.Module) -> tuple[Tensor, Tensor]:

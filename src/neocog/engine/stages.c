@@ -3,7 +3,7 @@
    One picture is taken whole, in float32, channels last, framed by its padding, and stays in a core's
    nearest cache. Forwards the four outputs of each window are summed in registers, and only the largest
    is ever written; backwards each window gives its gradient to that one place, a quarter of the work.
-   Compiled where it runs, with fused.c, by native.py. */
+   Compiled where it runs, by native.py. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,14 +14,11 @@ enum { LANES = 16, WINDOWS = 7 }; /* four sums of each window: as many as there 
 #else
 enum { LANES = 8, WINDOWS = 3 };
 #endif
-enum { FEW = LANES / 2, DEAD = 4, MOST = 64, MOST_OUT = 64, LINE = 64 };
+enum { DEAD = 4, MOST = 64, MOST_OUT = 64, LINE = 64 };
 
 typedef float floats __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4)));
-typedef float few_floats __attribute__((vector_size(4 * FEW), aligned(4)));
-typedef int32_t few_ints __attribute__((vector_size(4 * FEW), aligned(4)));
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1)));
-typedef uint8_t few_bytes __attribute__((vector_size(FEW), aligned(1)));
 
 /* n pictures of high x wide pixels and `in` channels; `out` maps of tall x broad are made of them.
    weight is (out, kernel_h, kernel_w, in), place (n, tall, broad, out). */
@@ -57,79 +54,78 @@ static void put_in_frame(const Stage *s, const Frame *f, int64_t i, float *frame
         memcpy(framed + (y + s->pad_h) * f->row + s->pad_w * s->in, from + y * row, 4 * row);
 }
 
-/* COUNT windows of a row, for as many output channels as a vector has: the largest of each four, and
+/* `count` windows of a row, for as many output channels as a vector has: the largest of each four, and
    which it was. What is no number is the largest, as torch has it. */
-#define COUNTED(NAME, VECTOR, WHICH, COUNT)                                                            \
-    static void NAME##COUNT(const Frame *f, int64_t kernel_h, int64_t in, const float *from,           \
-                            const float *weight, VECTOR bias, VECTOR *most, WHICH *at) {               \
-        VECTOR sums[COUNT][4];                                                                         \
-        for (int i = 0; i < COUNT; i++)                                                                \
-            for (int j = 0; j < 4; j++) sums[i][j] = bias;                                             \
-        for (int64_t ky = 0; ky < kernel_h; ky++) {                                                    \
-            const float *up = from + ky * f->row, *down = up + f->row;                                 \
-            for (int64_t t = 0; t < f->span; t++, up++, down++) {                                      \
-                VECTOR w = *(const VECTOR *)weight;                                                    \
-                weight += sizeof(VECTOR) / sizeof(float);                                              \
-                for (int i = 0; i < COUNT; i++) {                                                      \
-                    sums[i][0] += w * up[2 * i * in];                                                  \
-                    sums[i][1] += w * up[(2 * i + 1) * in];                                            \
-                    sums[i][2] += w * down[2 * i * in];                                                \
-                    sums[i][3] += w * down[(2 * i + 1) * in];                                          \
-                }                                                                                      \
-            }                                                                                          \
-        }                                                                                              \
-        for (int i = 0; i < COUNT; i++) {                                                              \
-            VECTOR best = sums[i][0];                                                                  \
-            WHICH where = {0};                                                                         \
-            for (int j = 1; j < 4; j++) {                                                              \
-                WHICH more = (sums[i][j] > best) | (sums[i][j] != sums[i][j]);                         \
-                best = (VECTOR)(((WHICH)sums[i][j] & more) | ((WHICH)best & ~more));                   \
-                where = (more & j) | (where & ~more);                                                  \
-            }                                                                                          \
-            WHICH dead = best <= 0;                                                                    \
-            most[i] = (VECTOR)((WHICH)best & ~dead);                                                   \
-            at[i] = (dead & DEAD) | (where & ~dead);                                                   \
-        }                                                                                              \
+static inline __attribute__((always_inline)) void windows(
+    const Frame *f, int64_t kernel_h, int64_t in, const float *from, const float *weight, floats bias,
+    floats *most, ints *at, const int count) {
+    floats sums[WINDOWS][4];
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < 4; j++) sums[i][j] = bias;
+    for (int64_t ky = 0; ky < kernel_h; ky++) {
+        const float *up = from + ky * f->row, *down = up + f->row;
+        for (int64_t t = 0; t < f->span; t++, up++, down++, weight += LANES) {
+            floats w = *(const floats *)weight;
+            for (int i = 0; i < count; i++) {
+                sums[i][0] += w * up[2 * i * in];
+                sums[i][1] += w * up[(2 * i + 1) * in];
+                sums[i][2] += w * down[2 * i * in];
+                sums[i][3] += w * down[(2 * i + 1) * in];
+            }
+        }
     }
+    for (int i = 0; i < count; i++) {
+        floats best = sums[i][0];
+        ints where = {0};
+        for (int j = 1; j < 4; j++) {
+            ints more = (sums[i][j] > best) | (sums[i][j] != sums[i][j]);
+            best = (floats)(((ints)sums[i][j] & more) | ((ints)best & ~more));
+            where = (more & j) | (where & ~more);
+        }
+        ints dead = best <= 0;
+        most[i] = (floats)((ints)best & ~dead);
+        at[i] = (dead & DEAD) | (where & ~dead);
+    }
+}
+
+/* With their number known to the compiler all sums stay in registers. */
+typedef void Windows(const Frame *, int64_t, int64_t, const float *, const float *, floats, floats *,
+                     ints *);
+#define COUNTED(COUNT)                                                                                 \
+    static void windows##COUNT(const Frame *f, int64_t kernel_h, int64_t in, const float *from,        \
+                               const float *weight, floats bias, floats *most, ints *at) {             \
+        windows(f, kernel_h, in, from, weight, bias, most, at, COUNT);                                 \
+    }
+COUNTED(1) COUNTED(2) COUNTED(3)
 #ifdef __AVX512F__
-#define EVERY(DO, ...) DO(__VA_ARGS__, 1) DO(__VA_ARGS__, 2) DO(__VA_ARGS__, 3) DO(__VA_ARGS__, 4) \
-    DO(__VA_ARGS__, 5) DO(__VA_ARGS__, 6) DO(__VA_ARGS__, 7)
-#define NAMES(NAME) {NAME##1, NAME##2, NAME##3, NAME##4, NAME##5, NAME##6, NAME##7}
+COUNTED(4) COUNTED(5) COUNTED(6) COUNTED(7)
+static Windows *const counted[] = {windows1, windows2, windows3, windows4, windows5, windows6, windows7};
 #else
-#define EVERY(DO, ...) DO(__VA_ARGS__, 1) DO(__VA_ARGS__, 2) DO(__VA_ARGS__, 3)
-#define NAMES(NAME) {NAME##1, NAME##2, NAME##3}
+static Windows *const counted[] = {windows1, windows2, windows3};
 #endif
 
 /* A picture's outputs, and where they were: rows of windows in parts that are even. Whole vectors are
    written, whose ends the next pixel writes over. */
-#define PICTURE(NAME, COUNTING, VECTOR, WHICH, BYTES)                                                  \
-    static void NAME(const Stage *s, const Frame *f, const float *framed, const float *weights,        \
-                     const float *biases, float *y, uint8_t *place) {                                  \
-        static void (*const counted[])(const Frame *, int64_t, int64_t, const float *, const float *,  \
-                                       VECTOR, VECTOR *, WHICH *) = NAMES(COUNTING);                   \
-        int64_t some = sizeof(VECTOR) / sizeof(float), parts = (s->broad + WINDOWS - 1) / WINDOWS;     \
-        int64_t blocks = (s->out + some - 1) / some, taps = s->kernel_h * f->span;                     \
-        VECTOR most[MOST_OUT / FEW][WINDOWS];                                                          \
-        WHICH at[MOST_OUT / FEW][WINDOWS];                                                             \
-        for (int64_t r = 0; r < s->tall; r++)                                                          \
-            for (int64_t p = 0; p < parts; p++) {                                                      \
-                int64_t q = s->broad * p / parts, until = s->broad * (p + 1) / parts;                  \
-                const float *from = framed + 2 * r * f->row + 2 * q * s->in;                           \
-                for (int64_t b = 0; b < blocks; b++)                                                   \
-                    counted[until - q - 1](f, s->kernel_h, s->in, from, weights + b * taps * some,     \
-                                           *(const VECTOR *)(biases + b * some), most[b], at[b]);      \
-                for (int k = 0; q + k < until; k++, y += s->out, place += s->out)                      \
-                    for (int64_t b = 0; b < blocks; b++) {                                             \
-                        *(VECTOR *)(y + b * some) = most[b][k];                                        \
-                        *(BYTES *)(place + b * some) = __builtin_convertvector(at[b][k], BYTES);       \
-                    }                                                                                  \
-            }                                                                                          \
-    }
-
-EVERY(COUNTED, windows, floats, ints)
-EVERY(COUNTED, few_windows, few_floats, few_ints)
-PICTURE(picture, windows, floats, ints, bytes)
-PICTURE(few_picture, few_windows, few_floats, few_ints, few_bytes)
+static void picture(const Stage *s, const Frame *f, const float *framed, const float *weights,
+                    const float *biases, float *y, uint8_t *place) {
+    int64_t parts = (s->broad + WINDOWS - 1) / WINDOWS, taps = s->kernel_h * f->span;
+    int64_t blocks = (s->out + LANES - 1) / LANES;
+    floats most[MOST_OUT / LANES][WINDOWS];
+    ints at[MOST_OUT / LANES][WINDOWS];
+    for (int64_t r = 0; r < s->tall; r++)
+        for (int64_t p = 0; p < parts; p++) {
+            int64_t q = s->broad * p / parts, until = s->broad * (p + 1) / parts;
+            const float *from = framed + 2 * r * f->row + 2 * q * s->in;
+            for (int64_t b = 0; b < blocks; b++)
+                counted[until - q - 1](f, s->kernel_h, s->in, from, weights + b * taps * LANES,
+                                       *(const floats *)(biases + b * LANES), most[b], at[b]);
+            for (int k = 0; q + k < until; k++, y += s->out, place += s->out)
+                for (int64_t b = 0; b < blocks; b++) {
+                    *(floats *)(y + b * LANES) = most[b][k];
+                    *(bytes *)(place + b * LANES) = __builtin_convertvector(at[b][k], bytes);
+                }
+        }
+}
 
 /* Room for so many numbers, all zero, beginning where a line of the cache does; or none. */
 static float *room(int64_t count) {
@@ -142,25 +138,25 @@ static float *room(int64_t count) {
 int neocog_stage(const Stage *s) {
     Frame f = frame_of(s);
     int failed = 0;
-    int64_t some = s->out <= FEW ? FEW : LANES, taps = s->kernel_h * f.span;
-    int64_t blocks = (s->out + some - 1) / some, size = s->tall * s->broad * s->out;
-    float *weights = room(blocks * taps * some), *biases = room(blocks * some);
-    failed = !weights || !biases;
-    for (int64_t o = 0; o < s->out && !failed; o++) { /* (blocks, taps, some) */
+    int64_t blocks = (s->out + LANES - 1) / LANES, taps = s->kernel_h * f.span;
+    int64_t size = s->tall * s->broad * s->out;
+    float *weights = room(blocks * taps * LANES), *biases = room(blocks * LANES);
+    int none = !weights || !biases;
+    for (int64_t o = 0; o < s->out && !none; o++) { /* (blocks, taps, LANES) */
         if (s->bias) biases[o] = s->bias[o];
         for (int64_t t = 0; t < taps; t++)
-            weights[((o / some) * taps + t) * some + o % some] = s->weight[o * taps + t];
+            weights[((o / LANES) * taps + t) * LANES + o % LANES] = s->weight[o * taps + t];
     }
 #pragma omp parallel num_threads(s->threads) reduction(| : failed)
     {
         float *framed = room(f.size), *y = room(size + LANES);
         uint8_t *place = malloc(size + LANES);
-        failed = failed || !framed || !y || !place;
+        failed = none || !framed || !y || !place;
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < s->n; i++) {
             if (failed) continue;
             put_in_frame(s, &f, i, framed);
-            (some == LANES ? picture : few_picture)(s, &f, framed, weights, biases, y, place);
+            picture(s, &f, framed, weights, biases, y, place);
             memcpy(s->y + i * size, y, 4 * size);
             memcpy(s->place + i * size, place, size);
         }

@@ -11,6 +11,7 @@ Two cores of a Xeon with AMX, ms of torch 2.13.0 in float32, in bfloat16, and so
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import Any
 
 import torch
@@ -25,6 +26,19 @@ MOST_LINES = 64  # vectors of 8 numbers that a kernel and a pixel more cover: st
 MOST_IN, MOST_OUT = 32, 64  # channels: with more, products of matrices are quicker
 CACHE = 48 * 1024  # bytes of a picture in its frame
 POOLED = (2, 2, 0)  # size, step and padding
+
+
+@functools.cache
+def library() -> Any:
+    """stages.c, compiled once; None where it cannot be, or computes wrongly."""
+    found = native.built(native.STAGES)
+    return found if found is not None and _is_right(found) else None
+
+
+def has_stages(network: nn.Module) -> bool:
+    """Whether some of its layers are what `Stage` does."""
+    sequences = (list(module) for module in network.modules() if type(module) is nn.Sequential)
+    return any(is_stage(layers[i:]) for layers in sequences for i in range(len(layers)))
 
 
 def is_stage(layers: list[nn.Module]) -> bool:
@@ -120,7 +134,7 @@ def _call(function: Any, sizes: tuple[int, ...], of_x: bool, **tensors: Tensor |
         raise MemoryError("no memory is left for a small picture")
 
 
-def does_right(given: Any) -> bool:
+def _is_right(given: Any) -> bool:
     """Whether compiled it agrees with torch: a compiler, too, may be wrong."""
     generator = Generator().manual_seed(0)
     for channels, maps in ((1, 6), (3, 20)):

@@ -10,7 +10,7 @@ from neocog.recipe import Recipe
 
 RECIPE = Recipe(
     name="fast_fashion",
-    epochs=8,
+    epochs=4,
     batch_size=2000,
     optimizer="muon",
     lr=0.24,
