@@ -193,12 +193,13 @@ def test_what_is_a_stage() -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("what", ["large", "one row", "heard", "eval", "half"])
+@pytest.mark.parametrize("what", ["large", "one row", "heard", "eval", "half", "many"])
 def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = layers_of(1, 6, 5, 0, True)
     x = torch.randn(2, 1, 12, 12)
     made = stage(layers)
-    monkeypatch.setattr(native, "Stage", None)  # whatever calls it fails
+    if what != "many":
+        monkeypatch.setattr(native, "Stage", None)  # whatever calls it fails
     if what == "large":
         x = torch.randn(1, 1, 200, 200)
     elif what == "one row":
@@ -209,6 +210,15 @@ def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.Mo
         layers[1].register_forward_hook(lambda *_: None)
     elif what == "eval":
         layers[0].eval()
+    elif what == "many":  # channels, for which bfloat16 is quicker
+        layers = layers_of(8, 6, 5, 0, True)
+        x = torch.randn(2, 8, 12, 12)
+        made = Stage(layers, object())
+        with torch.autocast("cpu", torch.bfloat16):
+            assert made(x).dtype == torch.bfloat16
+        with pytest.raises(AttributeError, match="neocog_stage"):
+            made(x)
+        return
     else:
         layers[0].half()
         x = x.half()

@@ -240,9 +240,8 @@ def _drawn(
         if finish is not None:
             finish(rows)
 
-    some = min(
-        AT_A_TIME, len(pictures) // (2 * threads.count())
-    )  # two for each, so none waits long
+    # at least two parts for each thread, so that none waits long for the last
+    some = min(AT_A_TIME, len(pictures) // (2 * threads.count()))
     threads.each(do, threads.parts(len(pictures), max(some, 1)))
     return images
 

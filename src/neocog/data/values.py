@@ -17,15 +17,16 @@ from neocog.data.spec import InputSpec
 
 SOURCE = Path(__file__).with_name("values.c")
 AT_A_TIME = 640_000  # values that a thread works on before it takes more
+LEAST = 640_000  # values that are worth compiling for: not those of a picture or two
 
 
 class Values:
     """`preprocess.normalised` of uint8 pictures (N, C, H, W) that lie channels last, those that
     `turned` names mirrored: `made` has those that it was called for. What is turned may be changed.
 
-    By C that looks each value up, where it is the same all over a picture and there is a compiler;
-    else by torch, in rows: three values a pixel would be three steps of a loop, a row is one of
-    hundreds. Both give the same to the last bit.
+    By C that looks each value up, where these are many, what is subtracted is the same all over a
+    picture, and there is a compiler; else by torch, in rows: three values a pixel would be three
+    steps of a loop, a row is one of hundreds. Both give the same to the last bit.
     """
 
     def __init__(self, images: Tensor, spec: InputSpec, turned: Sequence[bool] = ()) -> None:
@@ -33,7 +34,9 @@ class Values:
         self.turned = list(turned) or [False] * len(images)
         self.made = torch.empty(images.shape, memory_format=torch.channels_last)
         self.some = max(AT_A_TIME // max(images[0].numel(), 1), 1) if len(images) else 1
-        self.library = None if spec.mean_picture else library()
+        self.library = None
+        if images.numel() >= LEAST and not spec.mean_picture:
+            self.library = library()
         self.flags = torch.tensor(self.turned, dtype=torch.uint8)
 
     def __call__(self, rows: slice) -> None:
