@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
+import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +23,133 @@ FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-Wno-psabi")
 # A machine that is to compute as one with AVX2 does, and no more, is told so by what oneDNN reads
 HELD = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 SECONDS = 60.0  # that a compiler may take
+UNUSED = 90 * 24 * 3600  # seconds, after which a kept library goes when another is kept
+OTHERS = 0o022  # may write: group, everybody
 
 
-def compiled(source: Path, more: Sequence[str] = ()) -> Any:
-    """The library of a source, in half a second at most; None where it cannot be made. Nothing of
-    it stays on disk. `more`: what else the compiler is given.
+def compiled(source: Path, more: Sequence[str] = (), *, folder: Path | None = None) -> Any:
+    """The library of a source, in half a second at most; None where it cannot be made. `more`:
+    what else the compiler is given.
+
+    With `folder` it is kept there, for the next process, under a name that says what it was made
+    of, by what, for which processor, and what it is to contain; a folder or a file that others may
+    write to is not believed. Without, nothing of it stays on disk.
     """
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     here = (sys.platform, platform.machine()) == ("linux", "x86_64")
     if not (here and compiler):
         return None
+    held = any(os.environ.get(name, "").upper() in ("AVX", "AVX2") for name in HELD)
+    flags = [*FLAGS, *(["-mno-avx512f"] if held else []), *more]
     try:
-        with tempfile.TemporaryDirectory(prefix="neocog-", ignore_cleanup_errors=True) as folder:
-            made = Path(folder) / f"{source.stem}.so"
-            held = any(os.environ.get(name, "").upper() in ("AVX", "AVX2") for name in HELD)
-            flags = [*FLAGS, *(["-mno-avx512f"] if held else [])]
-            command = [compiler, *flags, "-o", str(made), str(source), *more]
-            subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
-            return ctypes.CDLL(str(made))
+        begin = f"{source.stem}-{_made_of(source, compiler, flags)}-"
+        known = None if folder is None else _known(folder, begin)
+        return _made(source, compiler, flags, folder, begin) if known is None else known
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _made(
+    source: Path, compiler: str, flags: Sequence[str], folder: Path | None, begin: str
+) -> Any:
+    with tempfile.TemporaryDirectory(prefix="neocog-", ignore_cleanup_errors=True) as work:
+        made = Path(work) / f"{source.stem}.so"
+        command = [compiler, "-o", str(made), str(source), *flags]
+        subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+        library = ctypes.CDLL(str(made))
+        if folder is not None:
+            with contextlib.suppress(OSError):  # a full disk, a cache that cannot be written to
+                _keep(folder, begin, made.read_bytes())
+        return library
+
+
+def _made_of(source: Path, compiler: str, flags: Sequence[str]) -> str:
+    """A name for all that a library follows from."""
+    at = Path(compiler).resolve()
+    facts = at.stat()
+    digest = hashlib.sha256(source.read_bytes())
+    for fact in (_processor(), str(at), facts.st_size, facts.st_mtime_ns, *flags):
+        digest.update(f"{fact}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+@functools.cache
+def _processor() -> str:
+    """Which one this is, and what it can do, as the compiler finds out for itself."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    first = lines[: lines.index("")] if "" in lines else lines
+    wanted = ("vendor_id", "cpu family", "model", "stepping", "flags", "cache size")
+    return "\n".join(line for line in first if line.startswith(wanted))
+
+
+def _known(folder: Path, begin: str) -> Any:
+    """The library that was kept, if it is whole and nobody else can have written it."""
+    for path in folder.glob(f"{begin}*.so"):
+        ours = all(_is_ours(each) for each in (folder, path))
+        if ours and path.name == begin + _content(path.read_bytes()):
+            with contextlib.suppress(OSError):
+                os.utime(path)
+            with contextlib.suppress(OSError):  # where nothing may be run from, it is made anew
+                return ctypes.CDLL(str(path))
+    return None
+
+
+def _is_ours(path: Path) -> bool:
+    facts = path.lstat()
+    mine = facts.st_uid == os.getuid() if hasattr(os, "getuid") else False
+    return mine and not facts.st_mode & OTHERS and not path.is_symlink()
+
+
+def _content(library: bytes) -> str:
+    return f"{hashlib.sha256(library).hexdigest()[:32]}.so"
+
+
+def _keep(folder: Path, begin: str, library: bytes) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_ours(folder):
+        return
+    for path in (*folder.glob("*.so"), *folder.glob(".*.part")):
+        if time.time() - path.stat().st_mtime > UNUSED:
+            path.unlink()
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", delete=False) as file:
+        try:
+            file.write(library)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(folder / (begin + _content(library)))
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+
+
+class Soon:
+    """A library, or None, made by `make` in a thread of its own: nobody waits for a compiler who
+    can do without for a while.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make, self.library = make, None
+        self.lock = threading.Lock()
+        self.thread: threading.Thread | None = None
+
+    def now(self) -> Any:
+        """It, or None while it is being made, which begins when it is first asked for."""
+        if self.thread is None:
+            self._begin()
+        return self.library
+
+    def made(self) -> Any:
+        """It, waited for."""
+        self.now()
+        if self.thread is not None:
+            self.thread.join()
+        return self.library
+
+    def _begin(self) -> None:
+        def make() -> None:
+            self.library = self.make()
+
+        with self.lock:
+            if self.thread is None:
+                self.thread = threading.Thread(target=make, name="neocog-compiler")
+                self.thread.start()

@@ -45,7 +45,7 @@ def pictures(n: int, channels: int, size: tuple[int, int]) -> Tensor:
 
 @needs_compiler
 def test_the_library_is_made() -> None:
-    assert values.library() is not None
+    assert values.library.made() is not None
 
 
 @pytest.mark.parametrize("by", ["C", "torch"])
@@ -57,7 +57,7 @@ def test_values_are_those_of_the_formula(
 ) -> None:
     if by == "C":
         monkeypatch.setattr(values, "LEAST", 0)
-        if values.library() is None:
+        if values.library.made() is None:
             pytest.skip("there is no C compiler here")
     spec, images = spec_of(channels, size), pictures(n, channels, size)
     which = torch.arange(n) % 3 == 1
@@ -98,7 +98,7 @@ def test_what_is_looked_up_wrongly_is_not_used(
     wrong.write_text(source.replace("? -channels : channels", "? -channels : channels + 1"))
     assert wrong.read_text() != source
     monkeypatch.setattr(values, "SOURCE", wrong)
-    assert values.library.__wrapped__() is None
+    assert values._library() is None
 
 
 @pytest.mark.parametrize("error", [OSError("no"), subprocess.TimeoutExpired("cc", 1)])
@@ -107,7 +107,7 @@ def test_a_compiler_may_fail(error: Exception, monkeypatch: pytest.MonkeyPatch) 
         raise error
 
     monkeypatch.setattr(subprocess, "run", fails)
-    assert values.library.__wrapped__() is None
+    assert values._library() is None
 
 
 @pytest.mark.parametrize(

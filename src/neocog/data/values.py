@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neocog.compiled import compiled
+from neocog.compiled import Soon, compiled
 from neocog.data import augment
+from neocog.data.cache import cache_dir
 from neocog.data.spec import InputSpec
 
 SOURCE = Path(__file__).with_name("values.c")
@@ -25,8 +26,8 @@ class Values:
     `turned` names mirrored: `made` has those that it was called for. What is turned may be changed.
 
     By C that looks each value up, where these are many, what is subtracted is the same all over a
-    picture, and there is a compiler; else by torch, in rows: three values a pixel would be three
-    steps of a loop, a row is one of hundreds. Both give the same to the last bit.
+    picture, and a compiler has made it by now; else by torch, in rows: three values a pixel would
+    be three steps of a loop, a row is one of hundreds. Both give the same to the last bit.
     """
 
     def __init__(self, images: Tensor, spec: InputSpec, turned: Sequence[bool] = ()) -> None:
@@ -36,7 +37,7 @@ class Values:
         self.some = max(AT_A_TIME // max(images[0].numel(), 1), 1) if len(images) else 1
         self.library = None
         if images.numel() >= LEAST and not spec.mean_picture:
-            self.library = library()
+            self.library = library.now()
         self.flags = torch.tensor(self.turned, dtype=torch.uint8)
 
     def __call__(self, rows: slice) -> None:
@@ -66,11 +67,13 @@ def _look_up(given: Any, pixels: Tensor, turned: Tensor, table: Tensor, made: Te
     given.as_values(*sizes, *(ctypes.c_void_p(x.data_ptr()) for x in (pixels, turned, table, made)))
 
 
-@functools.cache
-def library() -> Any:
+def _library() -> Any:
     """values.c, compiled once; None where it cannot be, or is not read as it is written."""
-    found = compiled(SOURCE)
+    found = compiled(SOURCE, folder=cache_dir() / "compiled")
     return found if found is not None and _is_right(found) else None
+
+
+library = Soon(_library)
 
 
 def _is_right(found: Any) -> bool:

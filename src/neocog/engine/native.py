@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neocog.compiled import compiled
+from neocog.data.cache import cache_dir
 
 SOURCE = Path(__file__).with_name("fused.c")
 STAGES = SOURCE.with_name("stages.c")
@@ -66,9 +67,11 @@ class Stage(ctypes.Structure):
 
 
 def built(source: Path) -> Any:
-    """The library of a source, in half a second; None where it cannot be made."""
+    """The library of a source, in half a second at most; None where it cannot be made."""
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
-    return compiled(source, ("-fopenmp", str(openmp))) if openmp.is_file() else None
+    if not openmp.is_file():
+        return None
+    return compiled(source, ("-fopenmp", str(openmp)), folder=cache_dir() / "compiled")
 
 
 def tables(act: nn.Module) -> tuple[Tensor, Tensor]:
