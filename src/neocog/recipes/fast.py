@@ -24,8 +24,9 @@ RECIPE = Recipe(
     label_smoothing=0.1,
     mirror=True,
     alternate=True,
-    shift=2,
+    shift=4,
     border="reflect",
     validation=0.0,
     select="last",
+    views="six",
 )
