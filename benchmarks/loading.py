@@ -4,8 +4,9 @@
 
 The photographs of FOLDER (class folders, or train/ of them) are laid out again in a temporary
 folder as often as it takes. Every arm decodes, cuts a random area and aspect to 160 px, mirrors and
-normalises, in batches of 64; each in a process of its own, by turns. torchvision is a peer of this
-measurement alone: neocog never imports it.
+normalises, in batches of 64; each in a process of its own, by turns. What was decoded is forgotten
+in between, what was compiled is not: that happens once a machine, in the first of the rounds.
+torchvision is a peer of this measurement alone: neocog never imports it.
 """
 
 from __future__ import annotations
@@ -65,12 +66,12 @@ def _rounds(root: Path, temporary: Path, rounds: int, workers: int) -> dict[str,
     taken: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
     for number in range(rounds):
         for arm in ARMS if number % 2 else reversed(ARMS):
-            cache = temporary / f"cache-{number}"
+            cache = temporary / "cache"
             environment = {**os.environ, "NEOCOG_CACHE": str(cache)}
             job = [sys.executable, "-m", "benchmarks.loading_child", arm, str(root), str(workers)]
             done = subprocess.run(job, env=environment, check=True, stdout=subprocess.PIPE)
             taken[arm].append(json.loads(done.stdout))
-            shutil.rmtree(cache, ignore_errors=True)
+            shutil.rmtree(cache / "pixels", ignore_errors=True)
     return taken
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.folders import flat_folder, picture, tree_digest
 
 from neocog.data.batches import Augmentation, TrainingBatches, in_order, to_input
+from neocog.data.cache import cache_dir
 from neocog.data.crops import Crop
 from neocog.data.dataset import Dataset
 from neocog.data.filesplit import FileSplit
@@ -249,3 +250,33 @@ def test_the_input_grows_over_the_first_epochs(flat: Path) -> None:
     assert sides[4:] == [96, 96]
     assert isinstance(made.train, FileSplit)
     assert len(made.train.reader.stores) == 1  # decoded once for all sizes
+
+
+def test_the_next_batch_is_decoded_while_one_is_used_and_kept_too(flat: Path) -> None:
+    """An epoch that is left early: what was begun is waited for, and nothing lies about."""
+    data = load_folder(flat, validation=0, test=0)
+    spec = InputSpec(data.classes, 3, (24, 24), 28, "resize", (0.5,) * 3, (0.2,) * 3)
+    made = TrainingBatches(data.train, spec, 8, 3, Augmentation())
+    epoch = made.epoch(0)
+    next(epoch)
+    ((_, store),) = data.train.reader.stores.items()
+    data.finish()
+    assert len(store) == 16  # of the first batch, and of the next
+    assert not list(cache_dir().rglob("*.part"))
+    others = [images for images, _ in epoch]  # and it goes on from there
+    assert len(others) == len(made) - 1
+    data.finish()
+    assert len(store) == len(data.train)
+    whole = [images for images, _ in made.epoch(0)]
+    assert all(torch.equal(a, b) for a, b in zip(others, whole[1:], strict=True))
+
+
+def test_batches_of_two_epochs_at_once_are_those_of_each(flat: Path) -> None:
+    """What was begun for one order is not taken for another."""
+    data = load_folder(flat, validation=0, test=0, cache_size=0)
+    made = batches(data)
+    alone = [[labels.tolist() for _, labels in made.epoch(number)] for number in (0, 1)]
+    both = zip(made.epoch(0), made.epoch(1), strict=True)
+    turns = [[labels.tolist() for _, labels in each] for each in zip(*both, strict=True)]
+    assert turns == alone
+    assert alone[0] != alone[1]

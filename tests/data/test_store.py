@@ -67,7 +67,9 @@ def test_two_runs_at_once_do_not_disturb_each_other() -> None:
     assert len(opened()) == 2
 
 
-def test_many_threads_put_and_get() -> None:
+@pytest.mark.parametrize("at_once", [1, 200, segment.AT_ONCE])
+def test_many_threads_put_and_get(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment, "AT_ONCE", at_once)
     store = opened(count=400)
 
     def work(begin: int) -> None:
@@ -151,6 +153,53 @@ def test_a_full_disk_is_said_once_and_nothing_breaks(monkeypatch: pytest.MonkeyP
     assert not list(cache_dir().rglob("*.part"))
 
 
+@pytest.mark.parametrize("at_once", [1, segment.AT_ONCE])
+def test_what_cannot_be_written_is_said_once_and_nothing_of_it_stays(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the thread that writes: heard at the next picture, or in the end."""
+    told: list[str] = []
+    store, tried = opened(told=told), threading.Event()
+
+    def full(*_: object) -> int:
+        tried.set()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(segment, "AT_ONCE", at_once)
+    monkeypatch.setattr(os, "writev", full)
+    store.put(0, picture(0))
+    if at_once == 1:
+        assert tried.wait(10)
+    for place in range(1, 6):
+        store.put(place, picture(place))
+    store.finish()
+    assert told == ["decoded pictures are not kept: No space left on device"]
+    assert [store.get(place) for place in range(6)] == [None] * 6
+    assert not [path for path in cache_dir().rglob("*") if path.is_file()]
+
+
+def test_what_is_written_in_pieces_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may take less than it is given, and a system may not know of many at once."""
+    wrote, writev = [], os.writev
+
+    def little(file: int, pieces: list[memoryview]) -> int:
+        wrote.append(writev(file, [pieces[0][:7]]))
+        return wrote[-1]
+
+    for take in (little, None):
+        if take is None:
+            monkeypatch.delattr(os, "writev")
+        else:
+            monkeypatch.setattr(os, "writev", take)
+        store = opened(str(take))
+        for place in range(6):
+            store.put(place, picture(place))
+        store.finish()
+        again = opened(str(take))
+        assert all(np.array_equal(again.get(p), picture(p)) for p in range(6))
+    assert len(wrote) > 6 * picture(0).nbytes // 7
+
+
 def test_what_the_disk_refuses_while_more_is_decoded_is_said_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,6 +212,7 @@ def test_what_the_disk_refuses_while_more_is_decoded_is_said_in_the_end(
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(segment, "WRITTEN_OUT", 1)
+    monkeypatch.setattr(segment, "AT_ONCE", 1)
     monkeypatch.setattr(os, "fsync", refuses_once)
     store.put(0, picture(0))
     assert refused.wait(10)
@@ -175,6 +225,7 @@ def test_what_the_disk_refuses_while_more_is_decoded_is_said_in_the_end(
 
 def test_what_goes_to_the_disk_early_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment, "WRITTEN_OUT", 1)
+    monkeypatch.setattr(segment, "AT_ONCE", 1)
     store = opened()
     for place in range(6):
         store.put(place, picture(place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import pytest
 import torch
@@ -57,3 +58,65 @@ def test_resizing_into_a_batch_gives_the_bits_of_resizing(
     assert torch.equal(made.permute(0, 3, 1, 2)[1:], peer)
     assert torch.equal(geometry.resized(images, size, interpolation), peer)
     assert not made[0].any()
+
+
+def test_what_is_begun_gives_way_to_what_is_asked_for_now() -> None:
+    """All threads are at work on what was begun; what `each` is given comes in between."""
+    many, done = 40 * threads.count(), []
+    go = threading.Event()
+
+    def slow(number: int) -> int:
+        go.wait(10)
+        done.append(number)
+        return number
+
+    begun = threads.begin(slow, range(many))
+    asked = threading.Thread(target=lambda: threads.each(lambda n: done.append(-n), [1, 2]))
+    asked.start()
+    while not threads._urgent:
+        pass
+    go.set()
+    asked.join(10)
+    assert begun.answers() == list(range(many))
+    assert max(done.index(-1), done.index(-2)) < 4 * threads.count()
+
+
+def test_what_fails_is_raised_where_it_is_waited_for() -> None:
+    def fails(number: int) -> int:
+        return 1 // number
+
+    begun = threads.begin(fails, [1, 0, 1])
+    with pytest.raises(ZeroDivisionError):
+        begun.answers()
+    with pytest.raises(ZeroDivisionError):
+        threads.each(fails, [0])
+    assert threads.each(fails, [1]) == [1]  # and the threads go on
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_each_piece_of_work_is_in_the_mode_of_its_caller(inference: bool) -> None:
+    held = threading.Event()
+
+    def wait(_: int) -> bool:
+        held.wait(10)
+        return torch.is_inference_mode_enabled()
+
+    with torch.inference_mode(inference):
+        begun = threads.begin(wait, range(4 * threads.count()))
+    with torch.inference_mode(not inference):
+        threading.Timer(0.05, held.set).start()
+        now = threads.each(lambda _: torch.is_inference_mode_enabled(), range(8))
+    assert now == [not inference] * 8
+    assert set(begun.answers()) == {inference}
+
+
+def test_remarks_on_odd_pictures_are_not_heard_and_others_are() -> None:
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.resetwarnings()
+        warnings.simplefilter("always")
+        for _ in range(3):
+            threads.each(lambda number: number, [1])
+        assert len(warnings.filters) == 2
+        warnings.warn_explicit("odd", UserWarning, "f.py", 1, module="PIL.TiffImagePlugin")
+        warnings.warn_explicit("mine", UserWarning, "f.py", 1, module="users.own")
+    assert [str(one.message) for one in heard] == ["mine"]

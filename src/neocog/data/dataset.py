@@ -142,7 +142,7 @@ class Dataset:
     def finish(self) -> None:
         """What was decoded so far is kept for the epochs and runs to come."""
         if isinstance(self.train, FileSplit):
-            self.train.reader.finish()
+            self.train.finish()
 
     def look_again(self) -> None:
         """What other processes have decoded since is taken as well."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from neocog.data import crops, geometry, threads
+from neocog.data import geometry, threads
 from neocog.data.crops import Crop
+from neocog.data.drawn import Then, as_tensor, drawn, put
 from neocog.data.files import Files
 from neocog.data.reader import Reader
 from neocog.data.spec import InputSpec, to_channels
@@ -19,10 +21,7 @@ from neocog.errors import DataError
 
 MOST_BAD = 0.01  # of a split's pictures may be unreadable
 SHOWN = 20  # of them are listed when there are more
-AT_A_TIME = 16  # pictures, at most, that a thread does everything to before it takes more
-
-# given the uint8 pictures of a batch, not cut yet: what is done to some as soon as they are
-Then = Callable[[Tensor], Callable[[slice], None]]
+Reading = Callable[[], list[np.ndarray | None]]  # waits for pictures; None for what is none
 
 
 class FileSplit:
@@ -35,6 +34,8 @@ class FileSplit:
         self._stored = torch.arange(len(self.labels))
         # the order that the stream goes along, for which way of decoding, and how far it has come
         self._order: tuple[Tensor, tuple[int, int], int] | None = None
+        # what is being decoded already: of which order, for which way of decoding, which rows
+        self._next_begun: tuple[Tensor, tuple[int, int], slice, Reading] | None = None
         self.stream: Stream | None = None
         if reader.sources is not None:
             self.stream = Stream(reader.sources, reader.paths, reader.shard_of, reader.tell)
@@ -89,13 +90,13 @@ class FileSplit:
         """
         self._expect(order, rows, spec, crop.decoded)
         chosen = order[rows].tolist()
-        read_one = functools.partial(self._read, spec=spec, shorter=crop.decoded)
-        read = self._all_read(chosen, spec, crop.decoded)
+        read_one = functools.partial(self._read, way=_way(spec, crop.decoded))
+        read = self._read_in_order(order, rows, spec, crop.decoded)
         for row, picture in enumerate(read):
             if picture is None:
                 chosen[row], read[row] = self._next(order, rows.start + row, read_one)
         pictures = [picture for picture in read if picture is not None]
-        made = _drawn(pictures, spec, crop, generator, then)
+        made = drawn(pictures, spec, crop, generator, then)
         return made, self.labels[torch.tensor(chosen)]
 
     def in_order(self, rows: slice, spec: InputSpec) -> tuple[Tensor, Tensor]:
@@ -113,7 +114,7 @@ class FileSplit:
         for place, picture in enumerate(kept):
             alike.setdefault(picture.shape, []).append(place)
         groups = [
-            (torch.tensor(places), torch.cat([_as_tensor(kept[place]) for place in places]))
+            (torch.tensor(places), torch.cat([as_tensor(kept[place]) for place in places]))
             for places in alike.values()
         ]
         return [(at, to_channels(pictures, spec.channels)) for at, pictures in groups], labels
@@ -123,13 +124,20 @@ class FileSplit:
         self._expect(torch.tensor(chosen, dtype=torch.int64), slice(0, len(chosen)), spec)
         return self._cut(chosen, spec)
 
+    def finish(self) -> None:
+        """What was decoded so far is kept for the epochs and runs to come."""
+        if self._next_begun is not None:
+            with contextlib.suppress(DataError):  # said again where the picture is asked for
+                self._next_begun[3]()
+        self.reader.finish()
+
     def _cut(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
         kept, labels = self._kept(chosen, spec)
         made = np.empty((len(kept), *spec.size, spec.channels), np.uint8)
 
         def place(row: int) -> None:
-            whole = geometry.scaled(_as_tensor(kept[row]), spec)
-            _put(made, row, geometry.centre(whole, spec.size))
+            whole = geometry.scaled(as_tensor(kept[row]), spec)
+            put(made, row, geometry.centre(whole, spec.size))
 
         threads.each(place, range(len(kept)))
         return torch.from_numpy(made).movedim(3, 1), labels
@@ -152,22 +160,47 @@ class FileSplit:
         self.stream.go_on(self.places[order[rows].numpy()])
         self._order = order, way, min(rows.stop, len(order))
 
+    def _read_in_order(
+        self, order: Tensor, rows: slice, spec: InputSpec, shorter: int
+    ) -> list[np.ndarray | None]:
+        """Those of some rows of an epoch's order; the decoding of as many that follow has begun,
+        so that no thread waits while these are cut.
+        """
+        way, before = _way(spec, shorter), self._next_begun
+        if before is not None and before[0] is order and before[1:3] == (way, rows):
+            begun = before[3]
+        else:
+            begun = self._begin(order[rows].tolist(), way)
+        self._next_begun = None
+        if self.stream is None and rows.stop < len(order):  # shards are read when it is time to
+            after = slice(rows.stop, min(2 * rows.stop - rows.start, len(order)))
+            self._next_begun = order, way, after, self._begin(order[after].tolist(), way)
+        return begun()
+
     def _all_read(
         self, rows: Sequence[int], spec: InputSpec, shorter: int = 0
     ) -> list[np.ndarray | None]:
-        way = _way(spec, shorter)
+        return self._begin(rows, _way(spec, shorter))()
+
+    def _begin(self, rows: Sequence[int], way: tuple[int, int]) -> Reading:
+        """Begin to read some; what is given back waits for them."""
         # what is kept, here: threads would but wait for one another
         read = [self.reader.kept(int(self.places[row]), *way) for row in rows]
         missing = [number for number, picture in enumerate(read) if picture is None]
 
         def decode(number: int) -> None:
-            read[number] = self._read(rows[number], spec=spec, shorter=shorter)
+            read[number] = self._read(rows[number], way)
 
-        threads.each(decode, missing)
-        return read
+        begun = threads.begin(decode, missing)
 
-    def _read(self, row: int, *, spec: InputSpec, shorter: int = 0) -> np.ndarray | None:
-        picture = self.reader.read(int(self.places[row]), *_way(spec, shorter), stream=self.stream)
+        def all_of_them() -> list[np.ndarray | None]:
+            begun.answers()
+            return read
+
+        return all_of_them
+
+    def _read(self, row: int, way: tuple[int, int]) -> np.ndarray | None:
+        picture = self.reader.read(int(self.places[row]), *way, stream=self.stream)
         if picture is None:
             self._check_bad()
         return picture
@@ -197,64 +230,3 @@ class FileSplit:
 def _way(spec: InputSpec, shorter: int) -> tuple[int, int]:
     """How pictures are decoded: in how many channels, and to which shorter side at least."""
     return 1 if spec.channels == 1 else 3, (shorter or spec.resize) * (spec.placing == "resize")
-
-
-def _drawn(
-    pictures: Sequence[np.ndarray],
-    spec: InputSpec,
-    crop: Crop,
-    generator: Generator,
-    then: Then | None,
-) -> Tensor:
-    """Pictures of any size cut at random to the input's: uint8 (N, C, *size), channels last."""
-    made = np.empty((len(pictures), *spec.size, spec.channels), np.uint8)
-    images = torch.from_numpy(made).movedim(3, 1)
-    if crop.area:
-        places = images.split(1)
-        sizes = torch.tensor([picture.shape[:2] for picture in pictures])
-        boxes = crops.area_boxes(sizes, crop.area, crop.aspect, generator).tolist()
-
-        def place(row: int) -> None:
-            top, left, height, width = boxes[row]
-            piece = pictures[row][top : top + height, left : left + width]
-            if piece.shape[:2] == spec.size:
-                made[row] = piece
-            else:
-                geometry.resize_into(places[row], _as_tensor(piece), spec.interpolation)
-    else:
-        draws = torch.rand(len(pictures), 2, generator=generator, dtype=torch.float64).tolist()
-
-        def place(row: int) -> None:
-            whole = geometry.scaled(_as_tensor(pictures[row]), spec)
-            room = whole.shape[2] - spec.size[0], whole.shape[3] - spec.size[1]
-            top, left = (
-                int(draw * (most + 1)) for draw, most in zip(draws[row], room, strict=True)
-            )
-            _put(made, row, whole[:, :, top : top + spec.size[0], left : left + spec.size[1]])
-
-    finish = None if then is None else then(images)
-
-    def do(rows: slice) -> None:
-        for row in range(rows.start, rows.stop):
-            place(row)
-        if finish is not None:
-            finish(rows)
-
-    # at least two parts for each thread, so that none waits long for the last
-    some = min(AT_A_TIME, len(pictures) // (2 * threads.count()))
-    threads.each(do, threads.parts(len(pictures), max(some, 1)))
-    return images
-
-
-def _as_tensor(picture: np.ndarray) -> Tensor:
-    """uint8 (H, W, C) as (1, C, H, W), channels last; nobody writes to it."""
-    picture = np.ascontiguousarray(picture)
-    if not picture.flags.writeable:  # torch warns of such
-        picture = picture.copy()
-    # turned by numpy: whatever torch does, it lets go of Python's lock and has to wait for it again
-    return torch.from_numpy(picture.reshape(1, *picture.shape).transpose(0, 3, 1, 2))
-
-
-def _put(made: np.ndarray, row: int, image: Tensor) -> None:
-    """By numpy: a copy of torch's would be shared out to threads of its own."""
-    made[row] = image.numpy()[0].transpose(1, 2, 0)

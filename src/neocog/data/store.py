@@ -171,6 +171,9 @@ class PixelStore:
         """Whether so many bytes fit; stores that nobody used for longest make room."""
         root = self.folder.parent
         taken = {folder: _bytes_in(folder) for folder in _folders(root)}
+        if self.part is not None:  # and what is on its way to the disk
+            on_disk = self.part.path.stat().st_size
+            taken[self.folder] = taken.get(self.folder, 0) + self.part.size - on_disk
         for folder in sorted(taken, key=_used):
             if sum(taken.values()) + self.step <= self.limit:
                 break

@@ -7,40 +7,101 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, cast
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar, cast
 
 import torch
 
 HAND_OVER = 0.0005  # seconds
+REMARKERS = re.compile(r"PIL\.|neocog\.data\.pictures")  # modules that warn of odd pictures
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
+class Begun(Generic[R]):
+    """Work that is being done; `answers` waits for all of it."""
+
+    def __init__(self, found: list[R | None], shares: Sequence[Future[None]]) -> None:
+        self.found, self.shares = found, shares
+
+    def answers(self) -> list[R]:
+        """In order. What a piece of work raised is raised."""
+        for share in self.shares:
+            share.result()
+        return cast(list[R], self.found)
+
+
 def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
     """`do` of each, in as many threads as there are processors; in order."""
-    if not what:
-        return []
-    answers: list[R | None] = [None] * len(what)
+    return _begun(do, what, urgent=True).answers()
+
+
+def begin(do: Callable[[T], R], what: Sequence[T]) -> Begun[R]:
+    """The same without waiting for it: what `each` is given meanwhile goes first."""
+    return _begun(do, what, urgent=False)
+
+
+def _begun(do: Callable[[T], R], what: Sequence[T], *, urgent: bool) -> Begun[R]:
+    found: list[R | None] = [None] * len(what)
     places = iter(range(len(what)))  # whoever is done takes the next
     inference = torch.is_inference_mode_enabled()  # else tensors of the caller could not be written
 
     def share() -> None:
         with torch.inference_mode(inference):
             for place in places:
-                answers[place] = do(what[place])
+                if not urgent:
+                    _do_what_is_urgent()
+                found[place] = do(what[place])
 
-    with warnings.catch_warnings():  # here: in the threads it would be no one's own
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-        shares = [_pool().submit(share) for _ in range(min(count(), len(what)))]
-        for one in shares:
-            one.result()
-    return cast(list[R], answers)
+    _silence()
+    shares = [_Share(share) for _ in range(min(count(), len(what)))]
+    if urgent:
+        _urgent.extend(shares)
+    for one in shares:
+        _pool().submit(_do_what_is_urgent if urgent else one)
+    return Begun(found, [one.done for one in shares])
+
+
+class _Share:
+    """What one thread does of some work, whichever thread that is."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self.do, self.done = do, Future[None]()
+
+    def __call__(self) -> None:
+        try:
+            self.do()
+        except BaseException as error:  # raised again where it is waited for
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
+
+
+_urgent: deque[_Share] = deque()
+
+
+def _do_what_is_urgent() -> None:
+    while _urgent:
+        try:
+            share = _urgent.popleft()
+        except IndexError:  # another thread has taken it
+            return
+        share()
+
+
+def _silence() -> None:
+    """No word of Pillow's on odd metadata. Not for a while only: a filter is everybody's, and
+    these threads work on while their caller does something else.
+    """
+    if not any(entry[3] == REMARKERS for entry in warnings.filters):
+        warnings.filterwarnings("ignore", module=REMARKERS.pattern)
 
 
 def parts(length: int, size: int) -> list[slice]:
