@@ -47,7 +47,7 @@ def ours(root: Path, *, kept: bool) -> Epoch:
 
     def epoch(number: int) -> Iterable[Any]:
         yield from batches.epoch(number)
-        data.finish()
+        data.finish(wait=False)  # as between the epochs of a run
 
     return epoch
 

@@ -301,7 +301,7 @@ def state_of(job: Job, ranks: Ranks = ALONE) -> dict[str, Any]:
 
 def _finish_pictures(job: Job) -> None:
     """What the processes have decoded is kept, and there for all of them."""
-    job.dataset.finish()
+    job.dataset.finish(wait=job.ranks.world > 1)
     if job.ranks.world > 1:
         job.ranks.wait()
         job.dataset.look_again()

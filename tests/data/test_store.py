@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -200,44 +201,84 @@ def test_what_is_written_in_pieces_is_written_whole(monkeypatch: pytest.MonkeyPa
     assert len(wrote) > 6 * picture(0).nbytes // 7
 
 
-def test_what_the_disk_refuses_while_more_is_decoded_is_said_in_the_end(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("fails_at", [0, 1], ids=["pixels", "index"])
+def test_what_the_disk_refuses_in_the_end_is_said_and_read_no_more(
+    fails_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    store, refused = opened(told=told), threading.Event()
+    store, asked = opened(told=told), itertools.count()
+    kept = opened()
+    kept.put(0, picture(0))
+    kept.finish()
+    before = sorted(cache_dir().rglob("*"))
+    store.look()
 
-    def refuses_once(number: int) -> None:
-        if not refused.is_set():
-            refused.set()
+    def refuses(number: int) -> None:
+        if next(asked) == fails_at:
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(segment, "WRITTEN_OUT", 1)
-    monkeypatch.setattr(segment, "AT_ONCE", 1)
-    monkeypatch.setattr(os, "fsync", refuses_once)
-    store.put(0, picture(0))
-    assert refused.wait(10)
+    monkeypatch.setattr(os, "fsync", refuses)
     store.put(1, picture(1))
     store.finish()
+    store.put(2, picture(2))
+    store.finish()
     assert told == ["decoded pictures are not kept: Input/output error"]
-    assert (store.get(0), store.get(1)) == (None, None)
+    assert (store.get(1), store.get(2)) == (None, None)
+    assert np.array_equal(store.get(0), picture(0))  # of another segment
+    assert sorted(cache_dir().rglob("*")) == before
+
+
+def test_nobody_waits_for_the_disk_who_reads_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    go, fsync = threading.Event(), os.fsync
+
+    def slow(number: int) -> None:
+        assert go.wait(10)
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    store = opened()
+    for place in range(3):
+        store.put(place, picture(place))
+    store.finish(wait=False)
+    store.put(1, picture(5))  # known
+    for place in range(3, 5):
+        store.put(place, picture(place))
+    store.finish(wait=False)
+    store.put(5, picture(5))
+    store.look()
+    for place in range(6):
+        got = store.get(place)
+        assert got is not None
+        assert np.array_equal(got, picture(place))
+    assert len(opened()) == 0  # nothing is believed that is not on the disk
+    go.set()
+    store.finish()
+    assert len(store.segments) == 3
+    store.look()
+    assert len(store.segments) == 3  # its own are not taken twice
+    again = opened()
+    assert all(np.array_equal(again.get(p), picture(p)) for p in range(6))
     assert not list(cache_dir().rglob("*.part"))
 
 
-def test_what_goes_to_the_disk_early_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment, "WRITTEN_OUT", 1)
-    monkeypatch.setattr(segment, "AT_ONCE", 1)
+def test_where_mapped_files_keep_their_names_all_is_kept_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAPPED_STAY", True)
     store = opened()
-    for place in range(6):
-        store.put(place, picture(place))
-        got = store.get(place // 2)  # in between: the file is elsewhere then
-        assert got is not None
-        assert np.array_equal(got, picture(place // 2))
+    store.put(1, picture(1))
+    store.finish(wait=False)
+    assert not store.keeping
+    for each in (store, opened()):
+        assert np.array_equal(each.get(1), picture(1))
+
+
+def test_a_store_that_took_nothing_keeps_nothing() -> None:
+    store = opened(limit=1, told=[])
+    store.put(0, picture(0))
     store.finish()
-    again = opened()
-    for place in range(6):
-        got = again.get(place)
-        assert got is not None
-        assert np.array_equal(got, picture(place))
+    assert store.get(0) is None
+    assert not [path for path in cache_dir().rglob("*") if path.is_file()]
 
 
 def test_a_cache_that_cannot_be_written_to_is_said(

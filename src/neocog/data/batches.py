@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from neocog.data import augment, colour, mixing, trivial
+from neocog.data import augment, colour, cutting, mixing, trivial, values
 from neocog.data.ahead import ahead
 from neocog.data.crops import Crop
 from neocog.data.dataset import Pictures, balanced_order, class_weights
@@ -25,7 +25,6 @@ from neocog.data.geometry import centre, scaled
 from neocog.data.part import WHOLE, Part
 from neocog.data.preprocess import normalised
 from neocog.data.spec import InputSpec
-from neocog.data.values import Values
 
 SIZES_IN_STEPS_OF = 32  # pixels; every size has kernels of its own to be chosen
 
@@ -71,6 +70,11 @@ class TrainingBatches:
     grow_epochs: float = 0.0  # over so many epochs
     ahead: int = 0  # batches made while the step before them runs
     part: Part = WHOLE  # of each batch, where several processes share it
+
+    def __post_init__(self) -> None:
+        if isinstance(self.split, FileSplit):  # made in threads, in time for the first batch
+            cutting.library.now()
+            values.library.now()
 
     def __len__(self) -> int:
         """Steps in an epoch. A last batch of one picture is left out: batch norm has no
@@ -234,7 +238,7 @@ class TrainingBatches:
         """
         if turned is None and self.augmentation.mirror:
             turned = augment.half(len(images), generator)
-        work = Values(images, spec, [] if turned is None else turned.tolist())
+        work = values.Values(images, spec, [] if turned is None else turned.tolist())
         made.append(work.made)
         return work
 

@@ -139,10 +139,12 @@ class Dataset:
                 seen.update(repr(fact).encode("utf-8", "surrogatepass"))
         return seen.hexdigest()
 
-    def finish(self) -> None:
-        """What was decoded so far is kept for the epochs and runs to come."""
+    def finish(self, *, wait: bool = True) -> None:
+        """What was decoded so far is kept for the epochs and runs to come. Without `wait` it is on
+        its way to the disk, and goes on while other things are done.
+        """
         if isinstance(self.train, FileSplit):
-            self.train.finish()
+            self.train.finish(wait=wait)
 
     def look_again(self) -> None:
         """What other processes have decoded since is taken as well."""

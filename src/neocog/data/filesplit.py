@@ -124,12 +124,12 @@ class FileSplit:
         self._expect(torch.tensor(chosen, dtype=torch.int64), slice(0, len(chosen)), spec)
         return self._cut(chosen, spec)
 
-    def finish(self) -> None:
-        """What was decoded so far is kept for the epochs and runs to come."""
+    def finish(self, *, wait: bool = True) -> None:
+        """What was decoded so far is kept for the epochs and runs to come; see `PixelStore`."""
         if self._next_begun is not None:
             with contextlib.suppress(DataError):  # said again where the picture is asked for
                 self._next_begun[3]()
-        self.reader.finish()
+        self.reader.finish(wait=wait)
 
     def _cut(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
         kept, labels = self._kept(chosen, spec)

@@ -78,11 +78,11 @@ class Reader:
         store = self._store(channels, shorter)
         return None if store is None else store.get(place)
 
-    def finish(self) -> None:
-        """What was decoded so far is kept for the epochs and runs to come."""
+    def finish(self, *, wait: bool = True) -> None:
+        """What was decoded so far is kept for the epochs and runs to come; see `PixelStore`."""
         for store in self.stores.values():
             if store is not None:
-                store.finish()
+                store.finish(wait=wait)
 
     def look_again(self) -> None:
         """What other processes have kept is taken as well."""

@@ -19,10 +19,10 @@ import mmap
 import os
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock, Thread
 
 import numpy as np
 
@@ -36,6 +36,7 @@ LOOK_EVERY = 64 * 2**20  # bytes written between looks at what all stores take, 
 LET_GO = 256 * 2**20  # bytes read before mapped pages are given back: they count as our memory
 NOT_HERE = np.array([[-1, 0, 0]], dtype=np.int64)
 ABANDONED = 24 * 3600  # seconds
+MAPPED_STAY = os.name == "nt"  # there a file that is mapped cannot be given another name
 
 Tell = Callable[[str], None]
 
@@ -64,11 +65,12 @@ class PixelStore:
 
     def __init__(self, key: str, count: int, *, channels: int, limit: int | None, tell: Tell):
         self.folder, self.count, self.channels = cache_dir() / "pixels" / key, count, channels
-        self.tell, self.full, self.lock = tell, False, threading.Lock()
+        self.tell, self.full, self.lock = tell, False, Lock()
         self.segments: list[_Segment] = []
         self.taken: set[str] = set()  # names of their indices
         self.where = np.full(count, -1, dtype=np.int32)  # the segment of each picture
         self.part: Part | None = None
+        self.keeping: list[Thread] = []  # of what is finished, and on its way to the disk
         self.limit = self.step = 0
         self.read = self.unlooked = 0
         try:
@@ -127,20 +129,45 @@ class PixelStore:
                 return
             self.where[place] = len(self.segments)
 
-    def finish(self) -> None:
-        """Make what was put so far last: for the epochs and runs to come."""
+    def finish(self, *, wait: bool = True) -> None:
+        """Make what was put so far last: for the epochs and runs to come.
+
+        Without `wait` it goes to the disk while others go on, and is read meanwhile.
+        """
         with self.lock:
             part, self.part = self.part, None
-            if part is None:
-                return
-            self.where[self.where == len(self.segments)] = -1
-            try:
-                index = part.finish()
-            except OSError as error:
+            if part is not None:
+                self._begin_to_keep(part)
+        while wait and self.keeping:
+            self.keeping.pop().join()
+
+    def _begin_to_keep(self, part: Part) -> None:
+        number = len(self.segments)
+        try:
+            rows = np.where(part.index[:, :1] < 0, NOT_HERE, part.index)
+            path = part.written()
+            if MAPPED_STAY:  # under the name that they have
+                part.keep()
+                path = part.path.with_name(f"{part.name}.pixels")
+            self.segments.append(_Segment(path, rows, self.channels))
+        except (OSError, ValueError) as error:  # ValueError: nothing was put
+            if isinstance(error, OSError):
                 self._stop(f"decoded pictures are not kept: {error.strerror}")
-                part.drop()
-                return
-            self._take(index)
+            self.where[self.where == number] = -1
+            part.drop()
+            return
+        self.taken.add(f"{part.name}.index.npy")
+        if not MAPPED_STAY:
+            self.keeping.append(Thread(target=self._keep, args=(part, number), name="neocog-disk"))
+            self.keeping[-1].start()
+
+    def _keep(self, part: Part, number: int) -> None:
+        try:
+            part.keep()
+        except OSError as error:
+            self._stop(f"decoded pictures are not kept: {error.strerror}")
+            with self.lock:  # what the disk refused may be gone from memory, too
+                self.where[self.where == number] = -1
 
     def look(self) -> None:
         """Take what is finished and not taken yet, of this process or others."""
