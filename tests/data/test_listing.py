@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import struct
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tests.data.shelf import JPEG, PNG, labelled, put, reasons, sound
-from tests.folders import tree_digest
+from tests.folders import flat_folder, tree_digest
 from tests.peers import torchvision_models  # noqa: F401 - a fixture
 
 from neocog.data import pictures, tree
@@ -550,3 +551,19 @@ def test_any_tree_is_listed_soundly_or_refused(
         except OSError:  # a file where a folder is to be, or no such name on this system
             continue
     sound(root)
+
+
+@pytest.mark.parametrize("was", [True, False])
+def test_what_collects_garbage_is_as_it_was_even_where_listing_fails(
+    was: bool, tmp_path: Path
+) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if was else gc.disable)()
+        with pytest.raises(DataError):
+            listed(tmp_path)
+        assert gc.isenabled() is was
+        assert len(listed(flat_folder(tmp_path / "some")).splits["all"].paths) > 0
+        assert gc.isenabled() is was
+    finally:
+        (gc.enable if before else gc.disable)()

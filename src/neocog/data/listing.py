@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neocog.data import folders, lists, rows, shardindex, shards
-from neocog.data.files import SHOWN, Files, Listing
+from neocog.data.files import SHOWN, Files, Listing, uncollected
 from neocog.data.places import users_path
 from neocog.data.tree import Ignored
 from neocog.errors import DataError
@@ -19,6 +19,7 @@ from neocog.errors import DataError
 __all__ = ["SHOWN", "Files", "Ignored", "Listing", "listed"]
 
 
+@uncollected()
 def listed(
     place: str | Path,
     tell: Callable[[str], None] | None = None,

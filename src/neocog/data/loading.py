@@ -12,6 +12,7 @@ from PIL import Image
 
 from neocog.data import shards, sources
 from neocog.data.dataset import Dataset, Split
+from neocog.data.files import uncollected
 from neocog.data.filesplit import FileSplit
 from neocog.data.formats import Arrays
 from neocog.data.listing import Files, Listing, listed
@@ -107,6 +108,7 @@ def load_folder(
     )
 
 
+@uncollected()
 def of_files(
     listing: Listing,
     splits: Mapping[str, Files],
