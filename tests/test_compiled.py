@@ -17,6 +17,8 @@ import pytest
 from neocog import compiled as module
 from neocog.compiled import Soon, compiled
 
+module_content = module._content
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux"
     or platform.machine() != "x86_64"
@@ -114,6 +116,50 @@ def test_what_others_may_have_written_is_not_loaded(
         (folder if which == "folder" else kept).chmod(0o777)
     assert compiled(source, folder=folder).answer() == 42
     assert len(calls) == 2
+
+
+def test_what_is_loaded_is_what_was_looked_at(
+    source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may rename a folder above it may put another file in its place at any moment."""
+    compiled(source, folder=folder)
+    (kept,) = folder.iterdir()
+    monkeypatch.setattr(module, "_content", lambda library: swapped(module_content(library)))
+    other = folder.parent / "other.c"
+    other.write_text("int answer(void) { return 666; }\n")
+    library = folder.parent / "other.so"
+    compiler = next(filter(None, map(shutil.which, module.COMPILERS)))
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, other], check=True)
+
+    def swapped(name: str) -> str:
+        library.replace(kept)
+        return name
+
+    assert compiled(source, folder=folder).answer() == 42
+
+
+@pytest.mark.parametrize("harm", ["folder", "nothing", "no processor"])
+def test_what_cannot_be_read_is_made_anew(
+    harm: str, source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled(source, folder=folder)
+    (kept,) = folder.iterdir()
+    if harm == "folder":
+        kept.unlink()
+        kept.mkdir()
+    elif harm == "nothing":  # it goes away between the list and the look
+
+        def gone(*_: object) -> bytes:
+            raise FileNotFoundError(2, "No such file or directory")
+
+        monkeypatch.setattr(module, "_ours", gone)
+    else:
+
+        def none() -> str:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(module, "_processor", none)
+    assert compiled(source, folder=folder).answer() == 42
 
 
 def test_what_cannot_be_kept_is_used_all_the_same(

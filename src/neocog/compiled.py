@@ -41,9 +41,14 @@ def compiled(source: Path, more: Sequence[str] = (), *, folder: Path | None = No
         return None
     held = any(os.environ.get(name, "").upper() in ("AVX", "AVX2") for name in HELD)
     flags = [*FLAGS, *(["-mno-avx512f"] if held else []), *more]
+    begin, known = "", None
+    if folder is not None:
+        try:
+            begin = f"{source.stem}-{_made_of(source, compiler, flags)}-"
+            known = _known(folder, begin)
+        except OSError:  # what is in the way stays there: made as if there were no folder
+            folder = None
     try:
-        begin = f"{source.stem}-{_made_of(source, compiler, flags)}-"
-        known = None if folder is None else _known(folder, begin)
         return _made(source, compiler, flags, folder, begin) if known is None else known
     except (OSError, subprocess.SubprocessError):
         return None
@@ -85,19 +90,34 @@ def _processor() -> str:
 def _known(folder: Path, begin: str) -> Any:
     """The library that was kept, if it is whole and nobody else can have written it."""
     for path in folder.glob(f"{begin}*.so"):
-        ours = all(_is_ours(each) for each in (folder, path))
-        if ours and path.name == begin + _content(path.read_bytes()):
+        library = _ours(folder, path)
+        if library and path.name == begin + _content(library):
             with contextlib.suppress(OSError):
                 os.utime(path)
-            with contextlib.suppress(OSError):  # where nothing may be run from, it is made anew
-                return ctypes.CDLL(str(path))
+            return _loaded(library)
     return None
 
 
-def _is_ours(path: Path) -> bool:
-    facts = path.lstat()
-    mine = facts.st_uid == os.getuid() if hasattr(os, "getuid") else False
-    return mine and not facts.st_mode & OTHERS and not path.is_symlink()
+def _ours(folder: Path, path: Path) -> bytes:
+    """What is in a file, b"" if others may have written it: of the file that is read, whatever
+    becomes of its name meanwhile.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(file, "rb") as opened:
+        mine = _is_mine(folder.lstat()) and _is_mine(os.fstat(file))
+        return opened.read() if mine else b""
+
+
+def _is_mine(facts: os.stat_result) -> bool:
+    return facts.st_uid == os.getuid() and not facts.st_mode & OTHERS
+
+
+def _loaded(library: bytes) -> Any:
+    """From a folder of its own: by its name in the cache another might be loaded than was read."""
+    with tempfile.TemporaryDirectory(prefix="neocog-", ignore_cleanup_errors=True) as work:
+        path = Path(work) / "kept.so"
+        path.write_bytes(library)
+        return ctypes.CDLL(str(path))
 
 
 def _content(library: bytes) -> str:
@@ -106,7 +126,7 @@ def _content(library: bytes) -> str:
 
 def _keep(folder: Path, begin: str, library: bytes) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _is_ours(folder):
+    if not _is_mine(folder.lstat()):
         return
     for path in (*folder.glob("*.so"), *folder.glob(".*.part")):
         if time.time() - path.stat().st_mtime > UNUSED:
@@ -151,5 +171,6 @@ class Soon:
 
         with self.lock:
             if self.thread is None:
-                self.thread = threading.Thread(target=make, name="neocog-compiler")
-                self.thread.start()
+                thread = threading.Thread(target=make, name="neocog-compiler")
+                thread.start()
+                self.thread = thread  # now: whoever finds it waits for it

@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,6 +227,103 @@ def test_what_the_disk_refuses_in_the_end_is_said_and_read_no_more(
     assert (store.get(1), store.get(2)) == (None, None)
     assert np.array_equal(store.get(0), picture(0))  # of another segment
     assert sorted(cache_dir().rglob("*")) == before
+
+
+def test_what_is_written_after_a_write_that_failed_lies_where_it_should(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that was full for a moment: nobody is given another picture until that is heard."""
+    monkeypatch.setattr(segment, "AT_ONCE", 1)
+    store, writev, first, full = opened(), os.writev, threading.Event(), [True]
+
+    def once(*given: Any) -> int:
+        if full.pop() if full else False:
+            assert first.wait(10)
+            raise OSError(28, "No space left on device")
+        return writev(*given)
+
+    monkeypatch.setattr(os, "writev", once)
+    for place in range(3):
+        store.put(place, picture(place))
+    first.set()
+    part = store.part
+    assert part is not None
+    part.writes[-1].result()  # written, though the one before was not
+    for place in range(3):
+        assert np.array_equal(store.get(place), picture(place))
+    part.drop()
+
+
+def test_who_reads_from_a_store_that_ends_on_a_full_disk_is_given_nothing_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(segment, "AT_ONCE", 1)
+    for number in range(10):
+        store, stop, failed = opened(str(number)), threading.Event(), list[object]()
+        store.put(0, picture(0))
+
+        def read(store: PixelStore, stop: threading.Event, failed: list[object]) -> None:
+            while not stop.is_set():
+                try:
+                    got = store.get(0)
+                    if got is not None and not np.array_equal(got, picture(0)):
+                        failed.append(got)
+                except Exception as error:
+                    failed.append(error)
+
+        readers = [threading.Thread(target=read, args=(store, stop, failed)) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "writev", lambda *_: os.write(-1, b""))
+            for place in range(1, 6):
+                store.put(place, picture(place))
+            store.finish()
+        stop.set()
+        for reader in readers:
+            reader.join()
+        assert not failed
+        assert store.get(0) is None
+
+
+def test_files_are_not_closed_under_who_reads_them() -> None:
+    store = opened()
+    store.put(0, picture(0))
+    part = store.part
+    assert part is not None
+    with part.lock:  # as whoever reads has it
+        ends = threading.Thread(target=part.drop)
+        ends.start()
+        ends.join(0.1)
+        assert not part.again.closed
+    ends.join(10)
+    assert part.again.closed
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux says what is mapped")
+def test_what_the_disk_refused_takes_no_room_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    store = opened()
+    store.put(0, picture(0))
+    store.finish()
+    assert str(cache_dir()) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+def test_no_memory_for_the_index_is_a_disk_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "save", none)
+    told: list[str] = []
+    store = opened(told=told)
+    store.put(0, picture(0))
+    store.finish()
+    assert told == ["decoded pictures are not kept: there is no memory for their index"]
+    assert store.get(0) is None
+    assert not [path for path in cache_dir().rglob("*") if path.is_file()]
 
 
 def test_nobody_waits_for_the_disk_who_reads_on(monkeypatch: pytest.MonkeyPatch) -> None:

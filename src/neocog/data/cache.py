@@ -22,7 +22,7 @@ from neocog.data.catalogue import Source
 from neocog.data.download import Tell, disk_trouble
 from neocog.data.places import Found, check, find, official_files, read, users_path
 from neocog.data.reading import read_whole
-from neocog.errors import DataError
+from neocog.errors import DataError, UsageError
 
 ABANDONED_SECONDS = 24 * 3600
 MARKER = ".neocog"
@@ -35,6 +35,14 @@ def cache_dir() -> Path:
     if chosen:
         return users_path(chosen, "NEOCOG_CACHE")
     return Path(platformdirs.user_cache_dir("neocog"))
+
+
+def compiled_dir() -> Path | None:
+    """Where C of ours is kept once it is compiled; None where NEOCOG_CACHE names no place."""
+    try:
+        return cache_dir() / "compiled"
+    except UsageError:
+        return None
 
 
 @contextlib.contextmanager

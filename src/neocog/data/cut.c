@@ -116,6 +116,7 @@ static int make_plan(Plan *plan, const Side *side, int64_t to) {
     int64_t length = CHANNELS * to, blocks = plan->blocks = (length + 15) / 16, pairs = 0;
     for (int64_t i = 0; i < to; i++)
         if ((side->count[i] + 1) / 2 > pairs) pairs = (side->count[i] + 1) / 2;
+    if (pairs > 11) return 1; /* 6 bytes each */
     plan->pairs = pairs;
     size_t room = blocks * pairs * sizeof(__m512i);
     plan->base = malloc(blocks * sizeof *plan->base);
@@ -229,7 +230,7 @@ static int cut_one(const uint8_t *picture, int64_t stride, const int64_t *box, i
     Side side = {0};
     uint8_t *between = malloc(high * pitch);
     uint8_t *row = malloc(pitch);
-    int failed = !between || !row || make_side(&side, high, height) ||
+    int failed = !between || !row || (high != height && make_side(&side, high, height)) ||
                  all_along(from, stride, high, wide, width, between, pitch);
     for (int64_t y = 0; !failed && y < height; y++, made += length) {
         if (high != height) across(&side, y, between, pitch, length, row);

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from neocog.compiled import Soon, compiled
-from neocog.data.cache import cache_dir
+from neocog.data.cache import compiled_dir
 from neocog.data.geometry import resized
 
 SOURCE = Path(__file__).with_name("cut.c")
@@ -19,7 +19,7 @@ Box = Sequence[int]  # top, left, height, width
 
 
 def _library() -> Any:
-    found = compiled(SOURCE, folder=cache_dir() / "compiled")
+    found = compiled(SOURCE, folder=compiled_dir())
     if found is None:
         return None
     found.cut.restype = ctypes.c_int64

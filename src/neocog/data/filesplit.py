@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
@@ -21,7 +20,17 @@ from neocog.errors import DataError
 
 MOST_BAD = 0.01  # of a split's pictures may be unreadable
 SHOWN = 20  # of them are listed when there are more
-Reading = Callable[[], list[np.ndarray | None]]  # waits for pictures; None for what is none
+
+
+class _Reading:
+    """Pictures that are being read; None for what is none."""
+
+    def __init__(self, read: list[np.ndarray | None], begun: threads.Begun[None]) -> None:
+        self.read, self.begun = read, begun
+
+    def all(self) -> list[np.ndarray | None]:
+        self.begun.answers()
+        return self.read
 
 
 class FileSplit:
@@ -35,7 +44,7 @@ class FileSplit:
         # the order that the stream goes along, for which way of decoding, and how far it has come
         self._order: tuple[Tensor, tuple[int, int], int] | None = None
         # what is being decoded already: of which order, for which way of decoding, which rows
-        self._next_begun: tuple[Tensor, tuple[int, int], slice, Reading] | None = None
+        self._next_begun: tuple[Tensor, tuple[int, int], slice, _Reading] | None = None
         self.stream: Stream | None = None
         if reader.sources is not None:
             self.stream = Stream(reader.sources, reader.paths, reader.shard_of, reader.tell)
@@ -126,10 +135,14 @@ class FileSplit:
 
     def finish(self, *, wait: bool = True) -> None:
         """What was decoded so far is kept for the epochs and runs to come; see `PixelStore`."""
-        if self._next_begun is not None:
-            with contextlib.suppress(DataError):  # said again where the picture is asked for
-                self._next_begun[3]()
+        self._leave()
         self.reader.finish(wait=wait)
+
+    def _leave(self) -> None:
+        """What was begun for the next batch is not wanted."""
+        begun, self._next_begun = self._next_begun, None
+        if begun is not None:
+            begun[3].begun.stop()
 
     def _cut(self, chosen: Sequence[int], spec: InputSpec) -> tuple[Tensor, Tensor]:
         kept, labels = self._kept(chosen, spec)
@@ -168,22 +181,21 @@ class FileSplit:
         """
         way, before = _way(spec, shorter), self._next_begun
         if before is not None and before[0] is order and before[1:3] == (way, rows):
-            begun = before[3]
+            begun, self._next_begun = before[3], None
         else:
+            self._leave()
             begun = self._begin(order[rows].tolist(), way)
-        self._next_begun = None
         if self.stream is None and rows.stop < len(order):  # shards are read when it is time to
             after = slice(rows.stop, min(2 * rows.stop - rows.start, len(order)))
             self._next_begun = order, way, after, self._begin(order[after].tolist(), way)
-        return begun()
+        return begun.all()
 
     def _all_read(
         self, rows: Sequence[int], spec: InputSpec, shorter: int = 0
     ) -> list[np.ndarray | None]:
-        return self._begin(rows, _way(spec, shorter))()
+        return self._begin(rows, _way(spec, shorter)).all()
 
-    def _begin(self, rows: Sequence[int], way: tuple[int, int]) -> Reading:
-        """Begin to read some; what is given back waits for them."""
+    def _begin(self, rows: Sequence[int], way: tuple[int, int]) -> _Reading:
         # what is kept, here: threads would but wait for one another
         read = [self.reader.kept(int(self.places[row]), *way) for row in rows]
         missing = [number for number, picture in enumerate(read) if picture is None]
@@ -191,13 +203,7 @@ class FileSplit:
         def decode(number: int) -> None:
             read[number] = self._read(rows[number], way)
 
-        begun = threads.begin(decode, missing)
-
-        def all_of_them() -> list[np.ndarray | None]:
-            begun.answers()
-            return read
-
-        return all_of_them
+        return _Reading(read, threads.begin(decode, missing))
 
     def _read(self, row: int, way: tuple[int, int]) -> np.ndarray | None:
         picture = self.reader.read(int(self.places[row]), *way, stream=self.stream)

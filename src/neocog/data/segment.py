@@ -24,9 +24,9 @@ class Part:
     """A segment that is being written, by a thread of its own; its name says by whom."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        name = f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}.part"
-        self.path, self.size = folder / name, 0
-        self.name = uuid.uuid4().hex[:16]  # of the segment, once it is one
+        self.pid, self.name = os.getpid(), uuid.uuid4().hex[:16]
+        self.path = folder / f".{socket.gethostname()}-{self.pid}-{self.name}.part"
+        self.size = 0
         self.index = np.full((count, 3), -1, dtype=np.int64)
         self.lock = threading.Lock()
         self.gathered: list[tuple[int, np.ndarray]] = []
@@ -38,7 +38,8 @@ class Part:
         self.again: IO[bytes] = self.path.open("rb", buffering=0)
 
     def __del__(self) -> None:
-        if hasattr(self, "again"):  # else it could not be opened
+        # else it could not be opened, or belongs to the process that this one was forked from
+        if hasattr(self, "again") and self.pid == os.getpid():
             self.drop()
 
     def put(self, place: int, pixels: np.ndarray) -> None:
@@ -90,18 +91,19 @@ class Part:
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(self.path.with_name(f"{self.name}.index.npy"))
-        except OSError:
+        except BaseException:
             self.drop(aside, pixels)
             raise
 
     def _hand_over(self) -> None:
         while len(self.writes) >= MOST_WAITING or (self.writes and self.writes[0].done()):
             self.writes.popleft().result()
-        some, self.gathered, self.handed = self.gathered, [], self.size
-        self.writes.append(self.writer.submit(self._write, some))
+        self.writes.append(self.writer.submit(self._write, self.handed, self.gathered))
+        self.gathered, self.handed = [], self.size
 
-    def _write(self, some: Sequence[tuple[int, np.ndarray]]) -> None:
+    def _write(self, begin: int, some: Sequence[tuple[int, np.ndarray]]) -> None:
         # a method: whoever writes holds the part, so that it cannot end in the middle
+        self.file.seek(begin)  # the write before may have failed
         pieces = [memoryview(pixels.data).cast("B") for _, pixels in some]
         at = 0
         while at < len(pieces):
@@ -128,7 +130,7 @@ class Part:
             if not write.cancel():
                 with contextlib.suppress(OSError):
                     write.result()  # else its file's number might become another's
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self.lock:  # nobody is reading
             self._close()
         for path in (self.path, *more):
             with contextlib.suppress(OSError):

@@ -66,7 +66,7 @@ class PixelStore:
     def __init__(self, key: str, count: int, *, channels: int, limit: int | None, tell: Tell):
         self.folder, self.count, self.channels = cache_dir() / "pixels" / key, count, channels
         self.tell, self.full, self.lock = tell, False, Lock()
-        self.segments: list[_Segment] = []
+        self.segments: list[_Segment | None] = []  # None: the disk refused it
         self.taken: set[str] = set()  # names of their indices
         self.where = np.full(count, -1, dtype=np.int32)  # the segment of each picture
         self.part: Part | None = None
@@ -95,8 +95,14 @@ class PixelStore:
         if number < 0:
             return None
         if number == len(self.segments):
-            return self.part.get(place, self.channels) if self.part else None
+            part = self.part
+            try:
+                return part.get(place, self.channels) if part else None
+            except (OSError, ValueError):  # it ends just now, on a full disk: decoded again
+                return None
         segment = self.segments[number]
+        if segment is None:
+            return None
         offset, height, width = segment.index[place].tolist()
         size = height * width * self.channels
         self._let_go(size)
@@ -138,8 +144,8 @@ class PixelStore:
             part, self.part = self.part, None
             if part is not None:
                 self._begin_to_keep(part)
-        while wait and self.keeping:
-            self.keeping.pop().join()
+        for each in tuple(self.keeping) if wait else ():
+            each.join()
 
     def _begin_to_keep(self, part: Part) -> None:
         number = len(self.segments)
@@ -158,16 +164,19 @@ class PixelStore:
             return
         self.taken.add(f"{part.name}.index.npy")
         if not MAPPED_STAY:
-            self.keeping.append(Thread(target=self._keep, args=(part, number), name="neocog-disk"))
-            self.keeping[-1].start()
+            thread = Thread(target=self._keep, args=(part, number), name="neocog-disk")
+            thread.start()
+            self.keeping = [*(each for each in self.keeping if each.is_alive()), thread]
 
     def _keep(self, part: Part, number: int) -> None:
         try:
             part.keep()
-        except OSError as error:
-            self._stop(f"decoded pictures are not kept: {error.strerror}")
+        except (OSError, MemoryError) as error:
+            why = getattr(error, "strerror", "there is no memory for their index")
+            self._stop(f"decoded pictures are not kept: {why}")
             with self.lock:  # what the disk refused may be gone from memory, too
                 self.where[self.where == number] = -1
+                self.segments[number] = None  # its room on the disk is free once nobody maps it
 
     def look(self) -> None:
         """Take what is finished and not taken yet, of this process or others."""
@@ -216,7 +225,8 @@ class PixelStore:
         self.read = 0
         if hasattr(mmap, "MADV_DONTNEED"):
             for segment in self.segments:
-                segment.mapped.madvise(mmap.MADV_DONTNEED)
+                if segment is not None:
+                    segment.mapped.madvise(mmap.MADV_DONTNEED)
 
     def _stop(self, why: str) -> None:
         if not self.full:

@@ -12,8 +12,8 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -28,14 +28,25 @@ R = TypeVar("R")
 class Begun(Generic[R]):
     """Work that is being done; `answers` waits for all of it."""
 
-    def __init__(self, found: list[R | None], shares: Sequence[Future[None]]) -> None:
-        self.found, self.shares = found, shares
+    def __init__(
+        self, found: list[R | None], places: Iterator[int], shares: Sequence[Future[None]]
+    ) -> None:
+        self.found, self.places, self.shares = found, places, shares
+        self.stopped = False
 
     def answers(self) -> list[R]:
         """In order. What a piece of work raised is raised."""
+        assert not self.stopped
         for share in self.shares:
             share.result()
         return cast(list[R], self.found)
+
+    def stop(self) -> None:
+        """No more of it is begun; what is under way is waited for, and raises nothing."""
+        self.stopped = True
+        for _ in self.places:
+            pass
+        wait(self.shares)
 
 
 def each(do: Callable[[T], R], what: Sequence[T]) -> list[R]:
@@ -66,7 +77,7 @@ def _begun(do: Callable[[T], R], what: Sequence[T], *, urgent: bool) -> Begun[R]
         _urgent.extend(shares)
     for one in shares:
         _pool().submit(_do_what_is_urgent if urgent else one)
-    return Begun(found, [one.done for one in shares])
+    return Begun(found, places, [one.done for one in shares])
 
 
 class _Share:

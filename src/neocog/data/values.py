@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neocog.compiled import Soon, compiled
 from neocog.data import augment
-from neocog.data.cache import cache_dir
+from neocog.data.cache import compiled_dir
 from neocog.data.spec import InputSpec
 
 SOURCE = Path(__file__).with_name("values.c")
@@ -69,7 +69,7 @@ def _look_up(given: Any, pixels: Tensor, turned: Tensor, table: Tensor, made: Te
 
 def _library() -> Any:
     """values.c, compiled once; None where it cannot be, or is not read as it is written."""
-    found = compiled(SOURCE, folder=cache_dir() / "compiled")
+    found = compiled(SOURCE, folder=compiled_dir())
     return found if found is not None and _is_right(found) else None
 
 

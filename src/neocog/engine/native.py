@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neocog.compiled import compiled
-from neocog.data.cache import cache_dir
+from neocog.data.cache import compiled_dir
 
 SOURCE = Path(__file__).with_name("fused.c")
 STAGES = SOURCE.with_name("stages.c")
@@ -71,7 +71,7 @@ def built(source: Path) -> Any:
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
     if not openmp.is_file():
         return None
-    return compiled(source, ("-fopenmp", str(openmp)), folder=cache_dir() / "compiled")
+    return compiled(source, ("-fopenmp", str(openmp)), folder=compiled_dir())
 
 
 def tables(act: nn.Module) -> tuple[Tensor, Tensor]:
