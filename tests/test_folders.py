@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from neocog.planning import batches_of
 from neocog.recipe import Recipe
 from neocog.records import Predictions, Step
 from neocog.run import RunFolder
+from neocog.rundata import dataset_of
 
 RECIPE = Recipe(
     epochs=2, batch_size=8, lr=0.02, momentum=0.9, area=(0.5, 1.0), mirror=True, jitter=0.2,
@@ -150,6 +152,57 @@ def test_a_run_whose_pictures_are_gone_says_which(folder: Path, tmp_path: Path) 
         api.resume(tmp_path / "run", watcher=Silent())
     resumed = api.resume(tmp_path / "run", from_dir=moved, watcher=Silent())
     assert resumed.folder.finished
+
+
+def test_pictures_of_the_same_size_that_were_written_to_are_said_on_resuming(
+    folder: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(folder, tmp_path / "copy")
+    dataset = load_folder(root, validation=0.2, test=0.1)
+    network = create("lenet_relu", num_classes=3, in_channels=3)
+    job = training.begin(network, dataset, recipe=RECIPE, out=tmp_path / "run")
+    facts = training.run(job)
+    next(facts)
+    facts.close()
+    told: list[str] = []
+    list(dataset_of(RunFolder(tmp_path / "run"), tell=told.append).train.facts())
+    assert not told
+    later = (tmp_path / "run" / "pictures.csv").stat().st_mtime_ns + 10**9
+    os.utime(root / "green" / "002.jpg", ns=(later, later))
+    dataset_of(RunFolder(tmp_path / "run"), tell=told.append)
+    assert len(told) == 1
+    assert "1 of the run's pictures were written to since it began, green/002.jpg" in told[0]
+    moved = root.rename(tmp_path / "moved")  # a copy has times of its own
+    dataset_of(RunFolder(tmp_path / "run"), from_dir=moved, tell=told.append)
+    assert len(told) == 1
+
+
+def test_a_sheet_is_written_over_nothing_and_nowhere_into_the_folder(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = tree_digest(folder)
+    picture = next(folder.rglob("*.jpg"))
+    assert main(["data", "look", str(folder), "--out", str(picture)]) == 2
+    monkeypatch.chdir(folder)
+    assert main(["data", "look", "."]) == 2
+    assert capsys.readouterr().err.count("to which nothing is added") == 2
+    assert tree_digest(folder) == before
+    mine = tmp_path / "mine.png"
+    mine.write_bytes(b"mine")
+    assert main(["data", "look", ".", "--out", str(mine)]) == 2
+    assert "nothing is written over it" in capsys.readouterr().err
+    assert mine.read_bytes() == b"mine"
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert main(["data", "look", ".", "--out", str(tmp_path / "sheet.png")]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["mine.png"]
 
 
 def test_without_a_test_split_the_validation_scores_are_said_to_have_chosen(

@@ -128,7 +128,8 @@ def is_path(name: str) -> bool:
         return False
     if any(mark in name for mark in (os.sep, "/", ".")) or name.startswith("~"):
         return True
-    return Path(name).exists() and not _is_known(name)
+    # not by pathlib, which raises for a name too long to be one
+    return os.path.exists(name) and not _is_known(name)  # noqa: PTH110
 
 
 def _is_known(name: str) -> bool:

@@ -208,6 +208,11 @@ class RunFolder:
         return self._read("pictures.csv", lambda p: recorded.from_csv(p.read_bytes()))
 
     @property
+    def pictures_recorded(self) -> int:
+        """When that was, in ns."""
+        return self._read("pictures.csv", lambda path: path.stat().st_mtime_ns)
+
+    @property
     def environment(self) -> dict[str, Any]:
         """Versions, hardware, command line: on what the run was carried out, and how."""
         return self._read("environment.json", runtext.json_in)

@@ -35,7 +35,14 @@ def dataset_of(
         place = str(from_dir or facts["from"])
         if not from_dir:
             check_place(place)
-        dataset = from_record(folder.pictures, place, facts, cache_size=cache_size, tell=tell)
+        dataset = from_record(
+            folder.pictures,
+            place,
+            facts,
+            cache_size=cache_size,
+            since=None if from_dir else folder.pictures_recorded,  # a copy has times of its own
+            tell=tell,
+        )
     elif dataset is None:
         try:
             dataset = load(

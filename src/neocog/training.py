@@ -84,6 +84,7 @@ def begin(
         until = began + 60 * minutes - last
     training = Training.begin(network, recipe)
     name = name_of(network)
+    dataset.check_outside(out or Path("runs"), "Name another with --out, or start elsewhere")
     check_disk(out or Path("runs"), network, dataset, recipe)
     folder = RunFolder.create(out, name=f"{name}-{dataset.name}")
     folder.hold()

@@ -35,9 +35,12 @@ def made(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_with(a, out / "wild", wild)
     run_with(a, out / "other", None, data={"fingerprint": "x", "test_fingerprint": "y"})
     unheld = {"train": 300, "validation": 0, "test": 0}
-    empty = run_with(a, out / "unheld", None, data={"pictures": unheld})
-    for split in ("test", "validation"):
-        (empty.path / f"{split}.npz").unlink()
+    for name, share in (("unheld", 0.0), ("single", 0.1)):
+        empty = run_with(
+            a, out / name, None, data={"pictures": unheld}, recipe={"validation": share}
+        )
+        for split in ("test", "validation"):
+            (empty.path / f"{split}.npz").unlink()
     return out
 
 
@@ -134,6 +137,8 @@ def test_several_runs_without_compare_stay_a_list_and_say_their_spread(
         (["a", "wild"], 1, "wild/test.npz: the network put out values that are not numbers"),
         (["a", "other", "--compare"], 1, "test pictures are not those of a"),
         (["unheld"], 1, "unheld: no scores: its data have neither test nor validation pictures"),
+        (["unheld"], 1, "Hold some out when training, as with: --set validation=0.1"),
+        (["single"], 1, "Put two pictures or more into each class, and train anew: one is held"),
         (["a", "none"], 2, "no such folder"),
     ],
 )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.folders import flat_folder
 
 from neocog.data.batches import (
     Augmentation,
@@ -14,7 +16,7 @@ from neocog.data.batches import (
     to_input,
 )
 from neocog.data.dataset import Dataset, Split
-from neocog.data.loading import load, stratified
+from neocog.data.loading import load, load_folder, stratified
 from neocog.data.preprocess import input_spec, statistics
 from neocog.data.spec import InputSpec, to_channels
 from neocog.errors import UsageError
@@ -67,6 +69,31 @@ def test_a_class_is_never_held_out_whole_and_zero_holds_out_nothing() -> None:
     assert len(stratified(np.array([0, 1, 1]), 0.0, seed=0)[1]) == 0
     with pytest.raises(UsageError, match="fraction"):
         stratified(np.array([0]), 1.0, seed=0)
+
+
+def test_where_nothing_would_be_held_out_it_is_one_of_each_class_that_has_two() -> None:
+    labels = np.repeat(np.arange(4), [1, 2, 5, 4])
+    kept, held = stratified(labels, 0.1, seed=3)
+    assert np.bincount(labels[held], minlength=4).tolist() == [0, 1, 1, 1]
+    assert sorted([*kept, *held]) == list(range(12))
+    assert len(stratified(np.arange(3), 0.1, seed=3)[1]) == 0  # none can spare one
+    assert len(stratified(np.empty(0, np.int64), 0.1, seed=3)[1]) == 0
+
+
+def test_of_three_pictures_a_class_one_is_tested_and_one_validates(tmp_path: Path) -> None:
+    made = load_folder(flat_folder(tmp_path / "pictures", 3))
+    assert [len(split) for split in made.splits.values()] == [3, 3, 3]
+
+
+def test_what_is_held_out_where_something_was_stays_as_it_was() -> None:
+    labels = np.repeat(np.arange(3), [3, 12, 30])
+    rng = np.random.default_rng(5)
+    before = [
+        rng.permutation(np.flatnonzero(labels == label))[:count]
+        for label, count in ((0, 0), (1, 1), (2, 3))
+    ]
+    held = stratified(labels, 0.1, seed=5)[1]
+    assert held.tolist() == sorted(np.concatenate(before).tolist())
 
 
 def test_statistics_agree_with_numpy() -> None:

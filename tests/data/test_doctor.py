@@ -214,7 +214,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_the_system_would_not_let_us_read_is_a_problem_whatever_its_name() -> None:
     listing = Listing(Path("p"), "classes", ("a", "b"), {}, (Ignored("a/x", "cannot be read: no"),))
-    assert said(doctor.diagnosed(listing, [])) == {("a/x", "unreadable")}
+    assert said(doctor.diagnosed(listing, [])) == {("a/x", "unreadable"), (".", "no_data_set")}
 
 
 def test_a_list_that_names_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -320,11 +320,69 @@ def test_a_folder_that_is_no_data_set_is_said_to_programs_too(
         put(root / "a.jpg", jpeg(scene(1)))
     assert main(["data", "doctor", str(root), "--json"]) == 1
     shown = capsys.readouterr()
-    (problem,) = json.loads(shown.out)["problems"]
+    found = json.loads(shown.out)
+    assert found["pictures"] == (made == "one class")
+    (problem,) = [each for each in found["problems"] if each["kind"] != "class_small"]
     assert (problem["kind"], problem["severity"]) == ("no_data_set", "problem")
     assert str(root) in problem["detail"]
     assert main(["data", "doctor", str(root)]) == 1
     assert str(root) in capsys.readouterr().err
+
+
+def test_of_one_class_every_picture_is_examined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "p"
+    for seed in range(6):
+        put(root / f"cats/{seed}.jpg", jpeg(scene(seed)))
+    put(root / "cats/cut.jpg", jpeg(scene(9))[:900])
+    assert main(["data", "doctor", str(root), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["pictures"], found["classes"]) == (7, {"cats": {"all": 7}})
+    kinds = {each["file"]: each["kind"] for each in found["problems"]}
+    assert kinds == {"cats/cut.jpg": "truncated", ".": "no_data_set"}
+    assert main(["data", "doctor", str(root), "--out", str(tmp_path / "page.html")]) == 1
+    shown = capsys.readouterr()
+    assert "7 pictures of 1 class (all 7)" in shown.out
+    assert "one class only, 'cats'; telling pictures apart takes two" in " ".join(shown.out.split())
+    assert shown.err.endswith("2 problems\n")
+
+
+def test_a_folder_that_may_not_be_read_is_a_problem_and_the_rest_is_examined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = sound(tmp_path / "p", splits=("",))
+    put(root / "shut/a.jpg", jpeg(scene(90)))
+    scanned = os.scandir
+
+    def locked(path: object) -> object:  # nothing is, to root
+        if str(path) == str(root / "shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return scanned(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert main(["data", "doctor", str(root), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["classes"] == {"left": {"all": 5}, "right": {"all": 5}}
+    (problem,) = found["problems"]
+    assert (problem["file"], problem["kind"]) == ("shut", "unreadable")
+    assert "Allow it to be read, or take it out of the data" in problem["detail"]
+    shutil.rmtree(root / "left")
+    shutil.rmtree(root / "right")
+    assert main(["data", "doctor", str(root)]) == 1
+    shown = capsys.readouterr()
+    assert "0 pictures of 0 classes\n" in shown.out
+    assert "- shut: cannot be read (a folder): Permission denied" in shown.out
+    assert shown.err.endswith("2 problems\n")
+
+
+def test_a_name_too_long_for_any_folder_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ([], ["--json"], ["--out", str(tmp_path / "page.html")]):
+        assert main(["data", "doctor", "x" * 300, *more]) == 1
+        assert "[Errno" not in (said := capsys.readouterr().err)
+        assert "there is no such folder" in said
 
 
 def test_the_skip_list_leaves_out_what_is_better_not_learnt_from(tmp_path: Path) -> None:

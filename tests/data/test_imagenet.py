@@ -128,10 +128,7 @@ def test_the_ground_truth_is_not_about_the_test_pictures(tmp_path: Path) -> None
     write(root / imagenet.GROUND_TRUTH, NUMBERS)
     found = listed(root)
     assert set(found.splits) == {"train", "val"}
-    assert set(reasons(found).values()) == {
-        "not a picture",
-        "beside the class folders, so of no class",
-    }
+    assert set(reasons(found).values()) == {"beside the class folders, so of no class"}
     assert found.left_out()[0].startswith("12 left out: beside the class folders")
 
 
@@ -162,6 +159,18 @@ def test_a_flat_folder_with_a_list_by_name(
     write(root / name, [*head, *reversed(lines)])
     assert tuple(split(root).values()) == FEW[::-1]
     assert listed(root).classes == TITLES
+    assert listed(root).left_out() == []  # the list was used
+
+
+def test_only_the_list_that_was_used_is_not_left_out(tmp_path: Path) -> None:
+    root = val(train(tmp_path), len(FEW))
+    lines = [f"{VAL.format(number)} {synset}" for number, synset in enumerate(FEW, 1)]
+    for name in ("val.txt", "val_labels.txt", "train/val.txt"):
+        write(root / name, lines)
+    assert reasons(listed(root)) == {
+        "val_labels.txt": "not a picture",
+        "train/val.txt": "not a picture",
+    }
 
 
 def test_caffes_list_counts_all_thousand_in_plain_order(tmp_path: Path) -> None:
@@ -192,6 +201,7 @@ def test_kaggles_packing_from_wherever_it_is_named(tmp_path: Path, start: str) -
     assert found.classes == TITLES
     assert set(found.splits) == {"train", "val"}
     assert tuple(split(root / start).values()) == FEW[::-1]
+    assert "LOC_val_solution.csv" not in reasons(found)
 
 
 def test_kaggles_packing_with_val_in_folders_below_any_of_its_own(tmp_path: Path) -> None:

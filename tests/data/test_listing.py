@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import shutil
 import struct
 import sys
+import tarfile
 import unicodedata
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.folders import flat_folder, tree_digest
 from tests.peers import torchvision_models  # noqa: F401 - a fixture
 
 from neocog.data import pictures, tree
+from neocog.data.files import UnfitError
 from neocog.data.listing import listed
 from neocog.errors import DataError
 
@@ -451,6 +454,13 @@ def test_a_path_that_is_not_there(root: Path, place: str) -> None:
         listed(root / place)
 
 
+@POSIX
+@pytest.mark.parametrize("place", ["x" * 300, "x/" * 3000])
+def test_a_path_that_no_system_has_is_said_to_be_none(root: Path, place: str) -> None:
+    with pytest.raises(DataError, match=r"there is no such folder.*: File name too long\. Check"):
+        listed(root / place)
+
+
 def test_a_path_that_is_a_file(root: Path) -> None:
     put(root, "1.png")
     with pytest.raises(DataError, match=r"1\.png: a file; name a folder of pictures, or a list"):
@@ -479,6 +489,127 @@ def test_what_may_not_be_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert reasons(listed(root)) == {"a/2.png": "cannot be read: Permission denied"}
     monkeypatch.setattr(tree.os, "scandir", locked)
     with pytest.raises(DataError, match=r"b: this folder cannot be read: Permission denied"):
+        listed(root)
+
+
+def locked(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """As folders of mode 000 are to all but root."""
+    scanned, asked = os.scandir, os.stat
+    names = {str(folder) for folder in folders}
+
+    def scan(path: object) -> object:
+        if str(path) in names:
+            raise PermissionError(13, "Permission denied", path)
+        return scanned(path)  # type: ignore[call-overload]
+
+    def stat(path: object, **more: object) -> object:
+        if os.path.dirname(str(path)) in names:  # noqa: PTH120
+            raise PermissionError(13, "Permission denied", path)
+        return asked(path, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(os, "stat", stat)
+
+
+@POSIX
+def test_a_root_that_may_not_be_read_is_named_itself(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked(monkeypatch, put(root, "a/1.png"))
+    with pytest.raises(DataError) as caught:
+        listed(root)
+    assert str(caught.value).startswith(f"{root}: this folder cannot be read: Permission denied. A")
+
+
+@POSIX
+def test_files_that_may_not_be_read_are_said_where_one_class_is_left(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, "a/1.png", "a/2.png", "b/1.png", "b/2.png")
+    opened = os.open
+
+    def guarded(path: object, *flags: int) -> int:
+        if f"{os.sep}b{os.sep}" in str(path):
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *flags)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tree.os, "open", guarded)
+    with pytest.raises(DataError, match="one class only, 'a'") as caught:
+        listed(root)
+    assert "2 left out: cannot be read: Permission denied (b/1.png, ...)" in str(caught.value)
+
+
+@POSIX
+def test_beside_a_folder_that_may_not_be_read_the_rest_is_there_for_the_doctor(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, "a/1.png", "a/2.png", "b/1.png", "c/deep/1.png", "c/2.png")
+    locked(monkeypatch, root / "b", root / "c" / "deep")
+    with pytest.raises(UnfitError, match=r"b: this folder cannot be read") as caught:
+        listed(root)
+    rest = caught.value.listing
+    assert rest is not None
+    assert labelled(rest) == {"all": {"a/1.png": "a", "a/2.png": "a", "c/2.png": "c"}}
+    why = "cannot be read (a folder): Permission denied. Allow it to be read, or take it out of "
+    assert reasons(rest) == {"b": f"{why}the data", "c/deep": f"{why}the data"}
+    assert rest.remarks == ()  # b is not said to be empty
+
+
+def archived(root: Path) -> Path:
+    """Beside whatever is there, an archive that could be learnt from."""
+    with tarfile.open(root / "backup.tar", "w") as tar:
+        for name in ("x/1.png", "x/2.png", "y/1.png", "y/2.png"):
+            member = tarfile.TarInfo(name)
+            member.size = len(PNG)
+            tar.addfile(member, io.BytesIO(PNG))
+    return root
+
+
+def test_archives_are_taken_where_there_is_nothing_else(root: Path) -> None:
+    put(root, "notes.txt", content=b"text")
+    assert listed(archived(root)).layout == "shards"
+
+
+def test_what_is_wrong_with_pictures_is_said_beside_an_archive(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(archived(root), "a/1.png", "a/2.png")
+    with pytest.raises(DataError, match="one class only"):
+        listed(root)
+    put(root, "b/1.png", "b/2.png")
+    with monkeypatch.context() as patch:
+        locked(patch, root / "b")
+        with pytest.raises(DataError, match="this folder cannot be read"):
+            listed(root)
+        locked(patch, root / "a")
+        with pytest.raises(DataError, match="this folder cannot be read"):
+            listed(root)
+    if sys.platform == "linux":
+        (root / os.fsdecode("中".encode("gbk"))).mkdir()
+        with pytest.raises(DataError, match="a name that is no Unicode text; rename it"):
+            listed(root)
+
+
+def test_a_list_that_contradicts_itself_is_said_beside_an_archive(root: Path) -> None:
+    lines = b"filename,label\n1.png,a\n1.png,b\n2.png,b\n"
+    put(put(archived(root), "1.png", "2.png"), "labels.csv", content=lines)
+    with pytest.raises(DataError, match=r"1\.png"):
+        listed(root)
+
+
+def test_pictures_that_may_not_be_read_are_said_beside_an_archive(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(archived(root), "a/1.png", "b/1.png")
+    opened = os.open
+
+    def guarded(path: object, *flags: int) -> int:
+        if str(path).endswith(".png"):
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *flags)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tree.os, "open", guarded)
+    with pytest.raises(DataError, match=r"no pictures in it(.|\n)*2 left out: cannot be read"):
         listed(root)
 
 
@@ -551,6 +682,19 @@ def test_any_tree_is_listed_soundly_or_refused(
         except OSError:  # a file where a folder is to be, or no such name on this system
             continue
     sound(root)
+
+
+def test_runs_are_not_learnt_from(tmp_path: Path) -> None:
+    """Their figures are pictures, too."""
+    root = flat_folder(tmp_path / "some")
+    (root / "runs" / "one").mkdir(parents=True)
+    shutil.copyfile(next(root.rglob("*.jpg")), root / "runs" / "one" / "curves.jpg")
+    assert "runs" in listed(root).classes
+    for name in ("recipe.json", "input.json"):
+        (root / "runs" / "one" / name).touch()
+    found = listed(root)
+    assert found.classes == ("blue", "green", "red")
+    assert reasons(found) == {"runs/one": "a run of neocog's"}
 
 
 @pytest.mark.parametrize("was", [True, False])

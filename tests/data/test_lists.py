@@ -119,6 +119,55 @@ def test_an_encoding_that_is_not_known_is_never_guessed(root: Path, content: byt
         listed(root / "x.csv")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "label"),
+    [("cp1251", "Собака"), ("cp949", "고양이"), ("big5", "貓狗"), ("gb18030", "家猫")],
+)
+def test_what_is_read_as_gb_18030_is_told_with_an_example(
+    root: Path, encoding: str, label: str
+) -> None:
+    said: list[str] = []
+    path = write(root, "x.csv", CSV.replace("cat", label), encoding)
+    found = lists.read(path, said.append)
+    assert (found[0].label == label) == (encoding == "gb18030")
+    (told,) = said
+    assert told.startswith("x.csv is no UTF-8; it was read as GB 18030")
+    assert repr(found[0].label) in told
+    assert "save it as UTF-8" in told
+
+
+def test_nothing_is_told_of_a_list_in_unicode(root: Path) -> None:
+    said: list[str] = []
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        lists.read(write(root, "x.csv", CSV.replace("cat", "猫"), encoding), said.append)
+    assert said == []
+
+
+def test_class_names_read_as_gb_18030_are_told(root: Path) -> None:
+    said: list[str] = []
+    write(root, "classes.txt", "猫\n狗\n", "gb18030")
+    assert lists.classes(["0", "1"], root, tell=said.append).names == ("猫", "狗")
+    (told,) = said
+    assert told.startswith("classes.txt is no UTF-8")
+    assert "'猫'" in told
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [("filename,label,Label", "label"), ("path,path,label", "path"), ("file,class,class", "class")],
+)
+def test_a_column_that_stands_there_twice_is_refused(root: Path, header: str, name: str) -> None:
+    path = write(root, "x.csv", f"{header}\na/1.png,cat,dog\n")
+    with pytest.raises(DataError, match=rf"line 1: found the column {name} 2 times") as caught:
+        lists.read(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_columns_that_are_not_used_may_stand_there_twice(root: Path) -> None:
+    path = write(root, "x.csv", "filename,label,,,note,note\na/1.png,cat,,,x,y\n")
+    assert rows(path) == [("a/1.png", "cat")]
+
+
 def test_quotes_commas_and_line_ends_in_csv(tmp_path: Path) -> None:
     names = ["a, b.png", 'say "x".png'] + ([] if os.name == "nt" else ["two\nlines.png"])
     if os.name == "nt":
@@ -539,3 +588,14 @@ def test_what_was_written_is_what_is_read(
     assert rows(write(root, "any.jsonl", text, "utf-16")) == wanted
     assert rows(write(root, "any.csv", stream.getvalue())) == wanted
     assert rows(write(root, "any.txt", "".join(f"{p}\t{c}\n" for p, c in wanted))) == wanted
+
+
+def test_a_list_that_is_no_utf8_is_told_with_the_data_set(tmp_path: Path) -> None:
+    for name in ("猫猫", "狗狗"):
+        put(tmp_path, f"{name}/1.png", f"{name}/2.png")
+    files = [f"{name}/{number}.png,{name}\n" for name in ("猫猫", "狗狗") for number in (1, 2)]
+    text = f"filename,label\n{''.join(files)}"
+    (tmp_path / "labels.csv").write_bytes(text.encode("gb18030"))
+    listing = listed(tmp_path / "labels.csv")
+    assert set(listing.classes) == {"狗狗", "猫猫"}
+    assert [line for line in listing.remarks if "read as GB 18030" in line and "猫猫" in line]

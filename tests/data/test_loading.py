@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from tests.folders import flat_folder, picture, tree_digest
 
+from neocog import api
 from neocog.data import threads
 from neocog.data.batches import Augmentation, TrainingBatches, in_order, to_input
 from neocog.data.cache import cache_dir
@@ -317,3 +319,49 @@ def test_batches_of_two_epochs_at_once_are_those_of_each(flat: Path) -> None:
     turns = [[labels.tolist() for _, labels in each] for each in zip(*both, strict=True)]
     assert turns == alone
     assert alone[0] != alone[1]
+
+
+def test_a_picture_that_changes_meanwhile_is_said_and_not_kept_for_what_it_was(flat: Path) -> None:
+    """Put back as it was, with its old time too, it is not taken for what it was in between."""
+    told: list[str] = []
+    made = load_folder(flat, validation=0, test=0, tell=told.append)
+    assert isinstance(made.train, FileSplit)
+    spec, name = spec_of(made, pixels="unit"), made.train.files.paths[0]
+    before, facts = (flat / name).read_bytes(), (flat / name).stat()
+    picture((0, 0, 0), 1, (50, 50)).save(flat / name)
+    black = next(in_order(made.train, spec, 1))[0]
+    assert float(black.mean()) < 0.15
+    list(in_order(made.train, spec, 9))
+    made.finish()
+    assert told == [f"{flat / name}: it has changed since it was listed; taken as it is now"]
+    (flat / name).write_bytes(before)
+    os.utime(flat / name, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    again = load_folder(flat, validation=0, test=0)
+    assert float(next(in_order(again.train, spec, 1))[0].mean()) > 0.15
+    ((_, store),) = made.train.reader.stores.items()
+    assert store is not None
+    assert len(store) == len(made.train) - 1
+
+
+def test_few_of_many_changed_pictures_are_named(flat: Path) -> None:
+    told: list[str] = []
+    made = load_folder(flat, validation=0, test=0, tell=told.append)
+    for path in flat.rglob("*.jpg"):
+        os.utime(path)
+    list(in_order(made.train, spec_of(made), 9))
+    assert len(told) == 3
+    assert told[-1].endswith("others are not named")
+
+
+@pytest.mark.parametrize("what", ["runs", "cache"])
+def test_nothing_is_added_to_the_folder_of_the_pictures(
+    what: str, flat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree_digest(flat)
+    if what == "runs":
+        monkeypatch.chdir(flat)
+    else:
+        monkeypatch.setenv("NEOCOG_CACHE", str(flat / "cache"))
+    with pytest.raises(UsageError, match=f"{what}: lies in the folder of the pictures"):
+        api.train("lenet_relu", str(flat), epochs=1)
+    assert tree_digest(flat) == before

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.data.conftest import Server
 from tests.folders import flat_folder, tree_digest
+from webdataset.autodecode import IMAGE_EXTENSIONS
 from webdataset.tariterators import group_by_keys, tar_file_expander
 from webdataset.writer import ShardWriter
 
@@ -141,6 +142,42 @@ def test_names_with_dots_in_any_script_and_of_any_length_stay_apart(tmp_path: Pa
     )
 
 
+def test_a_picture_is_packed_as_one_whatever_suffix_it_has(tmp_path: Path) -> None:
+    names = ["0.cls", "1.json", "2.txt", "3.__key__", "4", "5.ppm", "6.PBM", "7.pgm"]
+    forms = {"6.PBM": ("1", b"P4"), "7.pgm": ("L", b"P5")}
+    for number, kind in enumerate(("cat", "dog")):
+        (tmp_path / "p" / kind).mkdir(parents=True)
+        for place, name in enumerate(names):
+            mode, begin = forms.get(name, ("RGB", b"P6"))
+            made = Image.new("RGB", (9, 9), (place * 9, number * 99, 5)).convert(mode)
+            made.save(tmp_path / "p" / kind / name, "PPM")
+            assert (tmp_path / "p" / kind / name).read_bytes().startswith(begin)
+    dataset = load_folder(tmp_path / "p", validation=0, test=0, cache_size=0)
+    made = packing.pack(dataset, tmp_path / "s")
+    assert {member.rpartition(".")[2] for member in made[0].members} == {"ppm", "pgm", "jpg"}
+    read = by_the_library(tmp_path / "s" / "train-000000.tar")
+    assert len(read) == 16
+    labelled = []
+    for sample in read:
+        (suffix,) = {key for key in sample if not key.startswith("__")} - {"cls"}
+        assert suffix in IMAGE_EXTENSIONS
+        labelled.append((sample[suffix], int(sample["cls"])))
+    assert sorted(labelled) == sorted(
+        ((tmp_path / "p" / path).read_bytes(), label)
+        for path, label, _ in dataset.train.facts()  # type: ignore[union-attr]
+    )
+    (tmp_path / "s" / shardindex.NAME).unlink()
+    assert len(listing.listed(tmp_path / "s")) == 16  # others' shards are read by their suffixes
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(2_500_000_000, "2.5 GB"), (999_999_999, "1,000.0 MB"), (45_600, "45.6 kB"), (0, "0.0 kB")],
+)
+def test_sizes_are_said_in_a_unit_that_shows_them(count: int, said: str) -> None:
+    assert packing._size(count) == said
+
+
 def test_nothing_is_written_over_or_into_the_folder_or_half(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,9 +190,10 @@ def test_nothing_is_written_over_or_into_the_folder_or_half(
             packing.pack(dataset, out)
     usage = namedtuple("usage", "free")
     with monkeypatch.context() as patched:
-        patched.setattr(shutil, "disk_usage", lambda path: usage(1000))
-        with pytest.raises(DataError, match=r"are needed and 0\.0 GB are free"):
-            packing.pack(dataset, tmp_path / "out")
+        for free, said in ((1000, r"kB are needed and 1\.0 kB are free"), (0, r"and 0\.0 kB are")):
+            patched.setattr(shutil, "disk_usage", lambda path, free=free: usage(free))
+            with pytest.raises(DataError, match=said):
+                packing.pack(dataset, tmp_path / "out")
 
     def full(*args: object, **named: object) -> None:
         raise OSError(28, "No space left on device")

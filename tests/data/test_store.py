@@ -21,7 +21,7 @@ def opened(
     key: str = "k", count: int = 6, *, limit: int | None = None, told: list[str] | None = None
 ) -> PixelStore:
     lines = [] if told is None else told
-    return PixelStore(key, count, channels=3, limit=limit, tell=lines.append)
+    return PixelStore(key_of(key), count, channels=3, limit=limit, tell=lines.append)
 
 
 def picture(number: int, side: int = 4) -> np.ndarray:
@@ -124,18 +124,37 @@ def test_the_limit_is_kept_and_old_stores_make_room() -> None:
     old = opened("old", 3, limit=10**9)
     old.put(0, picture(0))
     old.finish()
-    os.utime(cache_dir() / "pixels" / "old", (1, 1))
+    os.utime(cache_dir() / "pixels" / key_of("old"), (1, 1))
     told: list[str] = []
     new = opened("new", 100, limit=20 * size, told=told)
     for place in range(100):
         new.put(place, picture(0))
-    assert not (cache_dir() / "pixels" / "old").exists()
+    assert not (cache_dir() / "pixels" / key_of("old")).exists()
     new.finish()
     held = sum(path.stat().st_size for path in cache_dir().rglob("*.pixels"))
     assert held <= 20 * size + size
     assert 0 < len(new) < 100
     assert len(told) == 1
     assert "--cache-size" in told[0]
+
+
+def test_nothing_of_the_users_is_removed_from_a_cache() -> None:
+    """Which may be a folder that there was before, with anything in it."""
+    old = opened("old")
+    old.put(0, picture(0))
+    old.finish()
+    pixels = cache_dir() / "pixels"
+    theirs = [pixels / "mine" / name for name in ("a.jpg", "x.pixels", ".b.part")]
+    theirs += [pixels / key_of("old") / name for name in ("notes.txt", "x.pixels", ".c.part")]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"mine")
+        os.utime(path, (1, 1))
+    os.utime(pixels / "mine", (1, 1))
+    new = opened("new", 100, limit=1)
+    new.put(0, picture(0))
+    assert all(path.read_bytes() == b"mine" for path in theirs)
+    assert not list((pixels / key_of("old")).glob("*.npy"))  # neocog's own made room
 
 
 def test_a_full_disk_is_said_once_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

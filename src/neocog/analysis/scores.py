@@ -71,9 +71,12 @@ def check_finished(folder: RunFolder) -> None:
     """`NeocogError`, with how to go on, where a run has not been scored yet, or cannot be."""
     pictures = folder.data["pictures"]
     if not pictures["test"] and not pictures["validation"]:
+        advice = "Hold some out when training, as with: --set validation=0.1"
+        if folder.recipe.validation:  # and no class had one to spare
+            advice = "Put two pictures or more into each class, and train anew: one is held out"
         raise NeocogError(
             f"{folder.path}: no scores: its data have neither test nor validation pictures. "
-            "Hold some out when training, as with: --set validation=0.1"
+            f"{advice}"
         )
     if not folder.finished and (why := diverged(folder.path)) is not None:
         raise NeocogError(f"{folder.path}: no scores, for training diverged: {why}")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from neocog.cli.output import Transfers, emit, table, tell
 from neocog.data import sources
-from neocog.errors import UsageError
+from neocog.errors import NeocogError, UsageError
+from neocog.writing import written
 
 
 def list_sets(options: argparse.Namespace) -> None:
@@ -77,15 +78,19 @@ def look(options: argparse.Namespace) -> None:
         raise UsageError(f"--out {out}: the sheet is written as .png, .svg, .pdf or .jpg")
     data = dataset_of(options)
     out = out or _unused(data.name)
+    data.check_outside(out, "Name another file with --out")
+    if out.exists():
+        raise UsageError(f"--out {out}: it exists; nothing is written over it")
     if recipe is None:
         drawn = sample_sheet(data, seed=options.seed)
     else:
         drawn = augmented_sheet(data, recipe, seed=options.seed)
     data.finish()
+    kind = out.suffix[1:].lower()
     try:
-        drawn.savefig(out, dpi=120)
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+        written(out, lambda file: drawn.savefig(file, dpi=120, format=kind))
+    except NeocogError as error:
+        raise UsageError(f"--out {error}") from error
     if options.json:
         emit({"file": str(out), "data": data.name, "classes": list(data.classes)})
     else:

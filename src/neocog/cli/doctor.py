@@ -14,6 +14,7 @@ from pathlib import Path
 from neocog.cli.output import Counting, emit, program, tell
 from neocog.data.doctor import Checkup, diagnosed
 from neocog.data.examine import Facts, examined
+from neocog.data.files import UnfitError
 from neocog.data.kinds import KINDS, PROBLEM
 from neocog.data.listing import Listing, listed
 from neocog.data.skips import HEADER
@@ -55,11 +56,15 @@ def doctor(options: argparse.Namespace) -> None:
 
 
 def _listing(options: argparse.Namespace) -> Listing:
-    """What there is to examine. With --json a folder that is no data set is one problem, too."""
+    """What there is to examine, be it a data set or not. With --json a folder in which that is
+    nothing is one problem, too.
+    """
     try:
         return listed(options.folder)
     except DataError as error:
-        if options.json and Path(options.folder).expanduser().exists():
+        if isinstance(error, UnfitError) and error.listing is not None:
+            return error.listing
+        if options.json and os.path.exists(Path(options.folder).expanduser()):  # noqa: PTH110
             emit({"pictures": 0, "classes": {}, "ignored": [], "problems": [_no_data_set(error)]})
         raise
 
@@ -93,14 +98,17 @@ def _lines(found: Checkup, out: Path | None, skip: Path | None) -> list[str]:
     listing = found.listing
     splits = ", ".join(f"{split} {len(files):,}" for split, files in listing.splits.items())
     lines = [
-        f"{listing.root}: {_count(len(listing), 'picture')} of {len(listing.classes):,} classes "
-        f"({splits})"
+        f"{listing.root}: {_count(len(listing), 'picture')} of {len(listing.classes):,} "
+        f"class{'' if len(listing.classes) == 1 else 'es'}" + (f" ({splits})" if splits else "")
     ]
     for kind, count in found.counts().items():
         what = KINDS[kind]
         lines += ["", f"{what.severity:<{INDENT}}{kind}: {count:,}"]
         lines += _wrapped(f"{what.about} {what.remedy}")
         of = [each for each in found.problems if each.kind == kind]
+        if kind == "no_data_set":  # advice, to be read whole
+            lines += _wrapped(f"- {printable(of[0].detail)}")
+            continue
         shown = of[: EXAMPLES if what.severity == PROBLEM else 1]
         lines += [f"{' ' * INDENT}- {_short(each.file)}: {_short(each.detail)}" for each in shown]
     said = [*listing.remarks, *listing.left_out()]
@@ -145,7 +153,8 @@ def _target(option: str, text: str | None, mark: str, folder: str) -> Path | Non
     if text is None:
         return None
     path, root = Path(text).expanduser(), Path(folder).expanduser()
-    if root.is_dir() and path.resolve().is_relative_to(root.resolve()):
+    is_there = os.path.isdir(root)  # noqa: PTH112 - of a name too long to be one it says no
+    if is_there and path.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"{option} {path}: lies in {root}, which is never changed; name another")
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"{option} {path}: cannot be written; name a file in a folder that exists")

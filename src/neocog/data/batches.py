@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -72,8 +73,9 @@ class TrainingBatches:
     part: Part = WHOLE  # of each batch, where several processes share it
 
     def __post_init__(self) -> None:
-        if isinstance(self.split, FileSplit):  # made in threads, in time for the first batch
-            cutting.library.now()
+        many = self.batch_size * self.spec.channels * math.prod(self.spec.size)
+        if isinstance(self.split, FileSplit) and many >= values.LEAST:
+            cutting.library.now()  # made in threads, in time for the first batch
             values.library.now()
 
     def __len__(self) -> int:

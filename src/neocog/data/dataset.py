@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from neocog.data.crops import Crop
 from neocog.data.filesplit import FileSplit
 from neocog.data.listing import Listing
 from neocog.data.spec import InputSpec, to_channels
+from neocog.errors import UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +140,22 @@ class Dataset:
             for fact in self.splits[name].facts():
                 seen.update(repr(fact).encode("utf-8", "surrogatepass"))
         return seen.hexdigest()
+
+    def check_outside(self, path: Path, advice: str) -> None:
+        """`UsageError` for a place in the folders of the pictures: to those nothing is added, and
+        it would be taken for a class the next time. Lists and shards say themselves what counts,
+        and what is hidden does not.
+        """
+        if self.listing is None or self.listing.layout not in ("classes", "splits"):
+            return
+        root, place = self.listing.root.resolve(), path.resolve()
+        if not place.is_relative_to(root):
+            return
+        if not any(part.startswith(".") for part in place.relative_to(root).parts):
+            raise UsageError(
+                f"{path}: lies in the folder of the pictures, {root}, to which nothing is added. "
+                f"{advice}"
+            )
 
     def finish(self, *, wait: bool = True) -> None:
         """What was decoded so far is kept for the epochs and runs to come. Without `wait` it is on

@@ -16,6 +16,7 @@ import numpy as np
 
 from neocog.data import alike, series
 from neocog.data.examine import SIDE, Facts
+from neocog.data.files import unfit
 from neocog.data.kinds import KINDS, PROBLEM
 from neocog.data.listing import Listing
 from neocog.data.skips import skip_list
@@ -104,6 +105,9 @@ class Checkup:
 def diagnosed(listing: Listing, facts: Sequence[Facts]) -> Checkup:
     """What is wrong with the pictures of a listing, from the facts of each, in its order."""
     found = [Problem(each.file, *pair) for each in facts for pair in each.found]
+    if why := unfit(listing):
+        said = why.partition("\n  - ")[0]  # what is left out has problems of its own
+        found.append(Problem(".", "no_data_set", said))
     found += _small(facts)
     found += _of_ignored(listing.ignored)
     found += _of_classes(listing, facts)

@@ -94,6 +94,14 @@ class Listing:
         return left_out(self.ignored)
 
 
+class UnfitError(DataError):
+    """Pictures, and no data set. The doctor examines what there is of it: `listing`."""
+
+    def __init__(self, message: str, listing: Listing | None = None) -> None:
+        super().__init__(message)
+        self.listing = listing
+
+
 def left_out(ignored: Iterable[Ignored]) -> list[str]:
     """What was ignored, counted by reason, the most first, with an example each."""
     counts: Counter[str] = Counter()
@@ -133,7 +141,7 @@ def made(
     """The listing of rows by split, with what its user should know.
 
     `classes`: what rows say, in the order of the labels, shown as `names`; plain sorted if not
-    given. Raises `DataError` where nothing can be learnt.
+    given. Raises `UnfitError` where nothing can be learnt.
     """
     order = classes or sorted({row[1] for each in rows.values() for row in each})
     titles = imagenet.titled(tuple(names or order))
@@ -143,22 +151,30 @@ def made(
         for split, each in rows.items()
         if each
     }
-    where = shards.place if shards else root
-    ignored = tuple(ignored)
+    told = (*remarks, *_missing(titles, splits), *_nearly_the_same(titles))
+    listing = Listing(root, layout, titles, splits, tuple(ignored), told, shards)
+    if why := unfit(listing):
+        raise UnfitError(why, listing)
+    return listing
+
+
+def unfit(listing: Listing) -> str | None:
+    """Why nothing can be learnt from a listing; None if something can."""
+    where, titles, splits = listing.place, listing.classes, listing.splits
     if not splits or ("train" not in splits and "all" not in splits):
-        raise DataError(f"{where}: no picture is left to train on" + said(left_out(ignored)))
+        return f"{where}: no picture is left to train on" + said(listing.left_out())
     if len(titles) < 2:
-        raise DataError(
+        return (
             f"{where}: one class only, {titles[0]!r}; telling pictures apart takes two. If that is "
             "a folder which holds the folders of the classes, name that folder"
+            + said(listing.left_out())
         )
     if len(splits) == 1 and max(np.bincount(next(iter(splits.values())).labels)) == 1:
-        raise DataError(
+        return (
             f"{where}: one picture of each class; with two or more, some can be held out to see "
             "what was learnt"
         )
-    told = (*remarks, *_missing(titles, splits), *_nearly_the_same(titles))
-    return Listing(root, layout, titles, splits, ignored, told, shards)
+    return None
 
 
 def said(lines: Sequence[str]) -> str:

@@ -7,16 +7,43 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from neocog.data import imagenet, rows
-from neocog.data.files import Listing, Row, class_of, left_out, made, said, some, split_of
+from neocog.data.files import (
+    Listing,
+    Row,
+    UnfitError,
+    class_of,
+    left_out,
+    made,
+    said,
+    some,
+    split_of,
+)
 from neocog.data.tree import Found, Tree
 from neocog.errors import DataError
 
 BETWEEN = "images"  # a folder that some sets put between a split, or a class, and its pictures
 
 
+class NoPicturesError(DataError):
+    """Neither pictures nor a list of them: whatever else lies there may be what is meant."""
+
+
 def of_folder(root: Path, *, also: Sequence[Path] = ()) -> Listing:
     """The listing of a folder; see `listing.listed`. Lists in it may lead into `also`."""
     tree = Tree(root)
+    if not tree.refused:
+        return _of_tree(tree, also)
+    try:
+        listing: Listing | None = _of_tree(tree, also)
+    except DataError as error:
+        listing = error.listing if isinstance(error, UnfitError) else None
+    if listing is None:
+        listing = Listing(root, "classes", (), {}, tuple(tree.ignored))
+    raise UnfitError(str(tree.refused[0]), listing)
+
+
+def _of_tree(tree: Tree, also: Sequence[Path]) -> Listing:
+    root = tree.root
     base = _base(tree)
     depth = len(base)
     inside = [found for found in tree.pictures if found.folder[:depth] == base]
@@ -29,7 +56,8 @@ def of_folder(root: Path, *, also: Sequence[Path] = ()) -> Listing:
         layout = "lists" if "train" in named else "list"
         return rows.of_lists(root, rows.one_each(named), layout, tree, also=also)
     if not tree.pictures:
-        raise DataError(
+        unread = any(each.why.startswith("cannot be read") for each in tree.ignored)
+        raise (DataError if unread else NoPicturesError)(
             f"{root}: no pictures in it. Expected {root / 'CLASS' / 'picture.jpg'}, or "
             f"{root / 'train' / 'CLASS' / 'picture.jpg'}, or a list of pictures"
             + said(left_out(tree.ignored))
@@ -154,6 +182,8 @@ def _of_splits(
             files = [found.name for found in pictures]
             place = tree.root.joinpath(*base)
             labels = imagenet.labels_of_flat(place, name, folders[name], files, trained)
+            if path := imagenet.list_of_flat(place, name, folders[name]):
+                tree.used(path)
         if labels is None:
             for found in pictures:
                 tree.leave(found, "beside the class folders, so of no class")

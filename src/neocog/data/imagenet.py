@@ -65,17 +65,21 @@ def labels_of_flat(
 ) -> list[str] | None:
     """The synset of each file of a folder that has no class folders; None if no list says them.
 
-    `base` is where the split folders lie, `trained` the synsets of the training pictures. Raises
-    `DataError` if a list is there and does not fit.
+    `trained` are the synsets of the training pictures. Raises `DataError` if a list is there and
+    does not fit.
     """
+    path = list_of_flat(base, folder, split)
+    return None if path is None else _of_file(path, files, trained)
+
+
+def list_of_flat(base: Path, folder: str, split: str) -> Path | None:
+    """The list that says them, if there is one; `base` is where the split folders lie."""
     above = base.resolve()
     kaggle = above.parents[2] if above.parts[-3:] == KAGGLE else base
     places = dict.fromkeys((base / folder, base, kaggle, base.joinpath(*KIT)))
     names = [*(BY_LINE if split == "val" else ()), *(name.format(folder) for name in BY_NAME)]
-    for path in (place / name for place in places for name in names):
-        if path.is_file():
-            return _of_file(path, files, trained)
-    return None
+    paths = (place / name for place in places for name in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _of_file(path: Path, files: Sequence[str], trained: Collection[str]) -> list[str]:

@@ -6,6 +6,7 @@ absolute where a list says so.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,11 @@ def listed(
         if is_file and path.suffix.lower() in lists.SUFFIXES:
             return rows.of_lists(path.parent, {"all": path}, "list", also=_also(allowed))
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG and not os.path.lexists(path):
+            raise DataError(
+                f"{path}: there is no such folder, and no such list: {error.strerror}. Check the "
+                "path"
+            ) from error
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
     if is_file:
         raise DataError(
@@ -59,12 +65,14 @@ def _also(allowed: str | Path | None) -> list[Path]:
 
 
 def _of_folder(path: Path, tell: Callable[[str], None], also: list[Path]) -> Listing:
-    """Archives are what is meant where there is nothing else to learn from."""
-    if (path / shardindex.NAME).is_file():
+    """Archives are what is meant where there are no pictures and no lists: where those are wrong,
+    their user is to know.
+    """
+    if os.path.isfile(path / shardindex.NAME):  # noqa: PTH113 - of a locked folder it says no
         return _of_shards(str(path), tell)
     try:
         return folders.of_folder(path, also=also)
-    except DataError:
+    except folders.NoPicturesError:
         if not shards.has_shards(path):
             raise
     return _of_shards(str(path), tell)

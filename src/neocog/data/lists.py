@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,9 @@ LARGEST_NUMBER = 18  # digits of a label
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _COMMENT = re.compile(r"#+(\s[^\t]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
+_WIDE = re.compile(r'[^\x00-\x7f\s][^\s,;|"]*')  # a name, from its first letter beyond ASCII
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +68,45 @@ class NoLabelsError(DataError):
     """A list of pictures that says no labels."""
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a list. Raises `DataError`, naming the line, for one that cannot be understood.
+def read(path: Path, tell: Tell | None = None) -> list[Row]:
+    """The rows of a list. Raises `DataError`, naming the line, for one that cannot be understood;
+    `tell` is told what its reader should know of how it was read.
 
     CSV has a header with columns such as filename,label (and split); text has `path label` or
     `path TAB label`; JSON lines have "file_name" and "label".
     """
-    content = text_of(path)
-    if not content.strip():
-        raise DataError(f"{path}: the list is empty")
-    reader = {".jsonl": _json_lines, ".csv": _columns, ".tsv": _columns}
-    rows = list(reader.get(path.suffix.lower(), _words)(path, content))
+    rows = list(rows_in(path, read_whole(path, LARGEST_LIST), tell))
     if not rows:
         raise DataError(f"{path}: the list has no line with a picture in it")
     return rows
 
 
-def text_of(path: Path) -> str:
-    """The text of a file: UTF-8 or UTF-16 with a byte-order mark, UTF-8, or else GB 18030."""
-    content = read_whole(path, LARGEST_LIST)
+def rows_in(path: Path, content: bytes, tell: Tell | None = None) -> Iterator[Row]:
+    """The rows of the list that has this content, one by one; see `read`. Whoever writes a list
+    sees by it what will be read.
+    """
+    text = _decoded(path, content, tell)
+    if not text.strip():
+        raise DataError(f"{path}: the list is empty")
+    reader = {".jsonl": _json_lines, ".csv": _columns, ".tsv": _columns}
+    yield from reader.get(path.suffix.lower(), _words)(path, text)
+
+
+def lines_of(path: Path, tell: Tell | None = None) -> list[tuple[int, str]]:
+    """(number, text) of the lines of a file that are not blank, without blanks at their ends."""
+    return lines_in(path, read_whole(path, LARGEST_LIST), tell)
+
+
+def lines_in(path: Path, content: bytes, tell: Tell | None = None) -> list[tuple[int, str]]:
+    """The same of a file that has this content."""
+    numbered = enumerate(_LINE_END.split(_decoded(path, content, tell)), 1)
+    return [(number, line.strip()) for number, line in numbered if line.strip()]
+
+
+def _decoded(path: Path, content: bytes, tell: Tell | None) -> str:
+    """The text of a file: UTF-8 or UTF-16 with a byte-order mark, UTF-8, or else GB 18030, as
+    which other encodings pass as well: so that is told.
+    """
     marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     marked = [name for mark, name in marks.items() if content.startswith(mark)]
     for encoding in marked or ("utf-8", "gb18030"):
@@ -92,14 +115,19 @@ def text_of(path: Path) -> str:
         except UnicodeDecodeError:
             continue
         if "\0" not in text and (encoding != "gb18030" or _is_chinese(text)):
+            if tell and encoding == "gb18030":
+                tell(_read_as_chinese(path, text))
             return text
     raise DataError(f"{path}: its text is in no encoding that is known here; save it as UTF-8")
 
 
-def lines_of(path: Path) -> list[tuple[int, str]]:
-    """(number, text) of the lines of a file that are not blank, without blanks at their ends."""
-    numbered = enumerate(_LINE_END.split(text_of(path)), 1)
-    return [(number, line.strip()) for number, line in numbered if line.strip()]
+def _read_as_chinese(path: Path, text: str) -> str:
+    name = _WIDE.search(text)
+    example = f", such as {name[0][:80]!r}" if name else ""
+    return (
+        f"{path.name} is no UTF-8; it was read as GB 18030, which is Chinese{example}. If that "
+        "looks wrong, save it as UTF-8"
+    )
 
 
 def is_number(label: str) -> bool:
@@ -120,8 +148,10 @@ def _columns(path: Path, content: str) -> Iterator[Row]:
     rows = _cells(path, content, max(DELIMITERS, key=header.count))
     first, names = next(rows, (1, []))
     names = [name.strip().lower() for name in names]
-    file, label = _column(names, FILE_COLUMNS), _column(names, LABEL_COLUMNS)
-    split = _column(names, SPLIT_COLUMNS)
+    file, label, split = (
+        _column(f"{path}, line {first}", names, wanted)
+        for wanted in (FILE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS)
+    )
     if file is None or label is None:
         error = DataError if file is None else NoLabelsError
         raise error(
@@ -154,8 +184,17 @@ def _cells(path: Path, content: str, delimiter: str) -> Iterator[tuple[int, list
             yield line, row
 
 
-def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
-    return next((names.index(name) for name in wanted if name in names), None)
+def _column(where: str, names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    """The place of the first wanted name; `DataError` where two columns have it."""
+    name = next((name for name in wanted if name in names), None)
+    if name is None:
+        return None
+    if names.count(name) > 1:
+        raise DataError(
+            f"{where}: found the column {name} {names.count(name)} times, expected it once; rename "
+            "or remove what is not meant"
+        )
+    return names.index(name)
 
 
 def _json_lines(path: Path, content: str) -> Iterator[Row]:
@@ -235,9 +274,10 @@ def find(folder: str | Path, path: str) -> Located | None:
     return None
 
 
-def classes(labels: Sequence[str], folder: Path | None) -> Classes:
+def classes(labels: Sequence[str], folder: Path | None, *, tell: Tell | None = None) -> Classes:
     """What labels mean: names are plain sorted. Whole numbers are taken in their order; where
-    there is a list of class names in their folder, they count its lines from 0.
+    there is a list of class names in their folder, they count its lines from 0. `tell` as in
+    `read`.
     """
     found = sorted(set(labels))
     if not all(is_number(label) for label in found):
@@ -245,15 +285,17 @@ def classes(labels: Sequence[str], folder: Path | None) -> Classes:
     numbers = sorted(found, key=lambda label: (int(label), label))
     if len({int(label) for label in numbers}) < len(numbers):
         where = f"{folder}: " if folder else ""
-        raise DataError(f"{where}labels are numbers written in two ways, such as 1 and 01")
+        raise DataError(
+            f"{where}labels are numbers written in two ways, such as 1 and 01; write each in one"
+        )
     for path in [folder / name for name in CLASS_LISTS] if folder else []:
         if path.is_file() and not names_pictures(path):
-            return _of_class_list(path, numbers)
+            return _of_class_list(path, numbers, tell)
     return Classes(tuple(numbers), tuple(numbers))
 
 
-def _of_class_list(path: Path, numbers: Sequence[str]) -> Classes:
-    names = [line for _, line in lines_of(path)]
+def _of_class_list(path: Path, numbers: Sequence[str], tell: Tell | None) -> Classes:
+    names = [line for _, line in lines_of(path, tell)]
     written = {int(label): label for label in numbers}
     if max(written) >= len(names):
         raise DataError(

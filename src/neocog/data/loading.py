@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from neocog.data import shards, sources
+from neocog.data.cache import cache_dir
 from neocog.data.dataset import Dataset, Split
 from neocog.data.files import uncollected
 from neocog.data.filesplit import FileSplit
@@ -137,7 +138,7 @@ def of_files(
     )
     if mirrors is None:
         mirrors = any(len(label) > 1 for label in listing.classes)
-    return Dataset(
+    made = Dataset(
         name=name,
         train=train,
         val=val,
@@ -153,6 +154,8 @@ def of_files(
         from_dir=listing.place if listing.shards else str(listing.root.resolve()),
         listing=listing,
     )
+    made.check_outside(cache_dir(), "Name another place for the cache with NEOCOG_CACHE")
+    return made
 
 
 def cut(
@@ -175,19 +178,20 @@ def cut(
 def stratified(labels: np.ndarray, fraction: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions to keep and positions to hold out, both rising.
 
-    From each class `fraction` of its pictures is held out, rounded, but never all of them.
+    From each class `fraction` of its pictures is held out, rounded, but never all of them. Where
+    that would be none of any class, it is one of each that has two: else nothing could be scored.
     """
     if not 0 <= fraction < 1:
         raise UsageError(f"validation: {fraction!r} was given; it takes a fraction from 0 below 1")
     if not isinstance(seed, int) or seed < 0:
         raise UsageError(f"seed: {seed!r} was given; it takes a whole number, 0 or more")
     rng = np.random.default_rng(seed)
-    held = [np.empty(0, dtype=np.int64)]
-    for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        count = min(round(fraction * len(places)), len(places) - 1)
-        held.append(rng.permutation(places)[:count])
-    held_out = np.sort(np.concatenate(held))
+    of_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    counts = [min(round(fraction * len(places)), len(places) - 1) for places in of_class]
+    if fraction and not any(counts):
+        counts = [min(1, len(places) - 1) for places in of_class]
+    held = [rng.permutation(places)[:count] for places, count in zip(of_class, counts, strict=True)]
+    held_out = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *held]))
     return np.setdiff1d(np.arange(len(labels)), held_out), held_out
 
 

@@ -122,7 +122,7 @@ def _members(
             if member.isreg() and not member.issparse():  # that claims what it does not hold
                 yield tar, member
         if not _ended(tar, seeks):
-            raise tarfile.ReadError("it has no end")
+            raise tarfile.ReadError("it has no end, or more behind it")
 
 
 @contextlib.contextmanager
@@ -143,16 +143,17 @@ def _first_line(error: Exception) -> str:
 
 
 def _ended(tar: tarfile.TarFile, seeks: bool) -> bool:
-    """Whether there is the end that every archive has, a block of zeros: tarfile takes whatever is
-    no header for it.
+    """Whether there is the end that every archive has, zeros and nothing but zeros: tarfile takes
+    whatever is no header for it, and so a gap of zeros in the middle.
     """
     file: Any = tar.fileobj
     if seeks:
         file.seek(tar.offset)
-        return bool(file.read(BLOCK) == bytes(BLOCK))
-    if file.tell() < tar.offset + BLOCK:  # less than a block was left
+        if file.read(BLOCK) != bytes(BLOCK):
+            return False
+    elif file.tell() < tar.offset + BLOCK:  # less than a block was left
         return False
-    while rest := file.read(1 << 16):
+    while rest := file.read(AT_ONCE):
         if rest.strip(b"\0"):
             return False
     return True

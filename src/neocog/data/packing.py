@@ -23,13 +23,14 @@ from webdataset.writer import TarWriter
 from neocog.data import shardindex
 from neocog.data.dataset import Dataset
 from neocog.data.filesplit import MOST_BAD, SHOWN, FileSplit
-from neocog.data.members import mark_of
+from neocog.data.members import PICTURES, mark_of
 from neocog.data.pictures import content_of
 from neocog.data.shardindex import Shard
 from neocog.errors import DataError, UsageError
 
 SHARD_SIZE = 256 * 10**6  # bytes, about
 NAMES = {"train": "train", "validation": "val", "test": "test"}
+UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 ROOM = 2048  # bytes that an archive adds to a picture, about
 KINDS = (  # what a picture begins with, and the suffix by which other readers know it
     (b"\xff\xd8\xff", "jpg"),
@@ -39,6 +40,10 @@ KINDS = (  # what a picture begins with, and the suffix by which other readers k
     (b"II*\0", "tif"),
     (b"MM\0*", "tif"),
     (b"RIFF", "webp"),
+    (b"P5", "pgm"),
+    (b"P6", "ppm"),
+    (b"\0\0\0\x0cjP", "jp2"),
+    (b"\xff\x4f\xff\x51", "jp2"),
 )
 
 Tell = Callable[[str], None]
@@ -138,9 +143,7 @@ class _Packing:
             )
 
     def _put(self, archive: Any, shard: Shard, path: str, label: int, content: bytes) -> None:
-        kind = next((kind for begin, kind in KINDS if content.startswith(begin)), "")
-        kind = kind or re.sub(r"[^a-z0-9]", "", Path(path).suffix.lower()) or "jpg"
-        key = self._key(path)
+        key, kind = self._key(path), _kind(path, content)
         archive.write({"__key__": key, kind: content, "cls": str(label).encode()})
         shard.members.append(f"{key}.{kind}")
         shard.labels.append(label)
@@ -163,6 +166,16 @@ class _Packing:
             key = f"{plain}-{number}"
         self.keys.add(key.lower())
         return key
+
+
+def _kind(path: str, content: bytes) -> str:
+    """The suffix by which readers take a member for a picture. One of a file that is none of these
+    would make something else of it: .cls a label, .json what is said of the sample.
+    """
+    if kind := next((kind for begin, kind in KINDS if content.startswith(begin)), None):
+        return kind
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    return suffix if suffix in PICTURES else "jpg"  # whose content readers look at
 
 
 def _check(dataset: Dataset, out: Path, shard_size: int) -> Path:
@@ -196,9 +209,15 @@ def _check_room(dataset: Dataset, out: Path) -> None:
     free = shutil.disk_usage(above).free if above else needed
     if free < needed:
         raise DataError(
-            f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free there; name "
-            "a folder on another disk"
+            f"{out}: {_size(needed)} are needed and {_size(free)} are free there; name a folder on "
+            "another disk"
         )
+
+
+def _size(count: int) -> str:
+    """Bytes in a unit that shows them, also on a small disk."""
+    unit, name = next(((u, n) for u, n in UNITS if count >= u), UNITS[-1])
+    return f"{count / unit:,.1f} {name}"
 
 
 def _write(path: Path, lines: Iterator[str]) -> None:

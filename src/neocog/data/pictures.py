@@ -70,6 +70,11 @@ def read(path: Path, channels: int, *, shorter: int = 0) -> Tensor:
 
 def content_of(path: Path | str) -> bytes:
     """The bytes of a picture file; `DataError` where there are none to be had."""
+    return content_and_facts_of(path)[0]
+
+
+def content_and_facts_of(path: Path | str) -> tuple[bytes, tuple[int, int]]:
+    """The same, and of that very file its size in bytes and the time of its last change, in ns."""
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | NO_WAITING)
         try:
@@ -96,7 +101,7 @@ def content_of(path: Path | str) -> bytes:
         raise DataError(f"{path}: cannot be read: {reason}") from error
     if not content:
         raise DataError(f"{path}: the file is empty")
-    return content
+    return content, (facts.st_size, facts.st_mtime_ns)
 
 
 def _all_of(file: int, size: int) -> bytes:

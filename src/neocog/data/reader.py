@@ -11,8 +11,8 @@ from typing import IO
 
 import numpy as np
 
-from neocog.data.files import Listing
-from neocog.data.pictures import content_of, pixels
+from neocog.data.files import SHOWN, Listing
+from neocog.data.pictures import content_and_facts_of, pixels
 from neocog.data.store import PixelStore, Tell, key_of
 from neocog.data.stream import Stream, shards_of
 from neocog.errors import DataError
@@ -34,6 +34,7 @@ class Reader:
         self.sources = listing.shards.sources if listing.shards else None
         self.shard_of = shards_of(self.paths, self.sources or {})
         self.bad: dict[int, str] = {}
+        self.changed: set[int] = set()  # since they were listed
         self.lock = threading.Lock()
         self.stores: dict[tuple[int, int], PixelStore | None] = {}
 
@@ -55,8 +56,10 @@ class Reader:
         path = os.path.join(self.root, self.paths[place].replace("/", os.sep))  # noqa: PTH118
         content = stream.content(place) if stream else None  # a shard that fails ends the run
         try:
+            as_listed = True
             if content is None:
-                content = content_of(path)
+                content, facts = content_and_facts_of(path)
+                as_listed = facts == self.rows[place][1:]
             decoded = pixels(content, channels, shorter, self.paths[place] if stream else path)
         except DataError as error:
             if stream is None and not os.path.lexists(path):
@@ -69,9 +72,19 @@ class Reader:
                     self.bad[place] = str(error)
                     self.tell(f"left out: {error}")
             return None
-        if store is not None:
+        if not as_listed:
+            self._say_changed(place, path)
+        elif store is not None:
             store.put(place, decoded)
         return decoded
+
+    def _say_changed(self, place: int, path: str) -> None:
+        with self.lock:
+            new = place not in self.changed
+            self.changed.add(place)
+        if new and len(self.changed) <= SHOWN:
+            more = "; others are not named" if len(self.changed) == SHOWN else ""
+            self.tell(f"{path}: it has changed since it was listed; taken as it is now{more}")
 
     def kept(self, place: int, channels: int, shorter: int) -> np.ndarray | None:
         """The same of a picture that was decoded before; None of any other."""

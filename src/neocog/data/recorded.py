@@ -58,15 +58,19 @@ def from_record(
     facts: Mapping[str, Any],
     *,
     cache_size: int | None = None,
+    since: int | None = None,
     tell: Tell | None = None,
 ) -> Dataset:
     """The data set of a run, from where its pictures are now. `facts` are those of recipe.json.
 
-    Raises `DataError` where pictures are gone or have changed; others that came are not looked at.
+    Raises `DataError` where pictures are gone or have changed in size; others that came are not
+    looked at. Files that were written to after `since`, in ns, are told.
     """
     is_shards = facts["layout"] == "shards"
     found = _in_shards if is_shards else _on_disk
     listing = found(rows, place, facts, tell)
+    if since is not None and not is_shards:
+        _say_written(listing, since, tell or _nobody)
     return of_files(
         listing,
         listing.splits,
@@ -101,6 +105,21 @@ def _on_disk(
     _check(changed, len(rows), place)
     splits = {name: _files(each) for name, each in found.items()}
     return Listing(root, str(facts["layout"]), classes, splits, ())
+
+
+def _say_written(listing: Listing, since: int, tell: Tell) -> None:
+    written = [
+        path
+        for files in listing.splits.values()
+        for path, time in zip(files.paths, files.times.tolist(), strict=True)
+        if time > since
+    ]
+    if written:
+        tell(
+            f"{listing.place}: {len(written):,} of the run's pictures were written to since it "
+            f"began, {min(written)} for one, though their sizes are the same: if they show "
+            "something else now, it is another run that goes on"
+        )
 
 
 def _in_shards(

@@ -85,7 +85,7 @@ def of_lists(
     by_split: dict[str, list[lists.Row]] = {}
     for split, path in named.items():
         try:
-            read = lists.read(path)
+            read = lists.read(path, remarks.append)
         except lists.NoLabelsError:
             if split != "test":  # contests keep those of the test to themselves
                 raise
@@ -98,7 +98,8 @@ def of_lists(
     if "all" not in by_split and "train" not in by_split:
         raise DataError(f"{root}: no line is of the split train")
     labels = [row.label for each in by_split.values() for row in each]
-    classes = lists.classes([class_of(label) for label in labels], _folder_of(named))
+    names = [class_of(label) for label in labels]
+    classes = lists.classes(names, _folder_of(named), tell=remarks.append)
     taken = _Taken(Within(root, *also))
     rows = {split: list(_located(root, split, each, taken)) for split, each in by_split.items()}
     if taken.twice:

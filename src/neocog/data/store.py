@@ -8,6 +8,7 @@ Pictures of a listing lie in segments, in the cache folder:
 The key is a digest of the file list, sizes, times and the way of decoding: of a folder in which a
 picture changed, nothing old is taken. A process writes a segment of its own under a hidden name and
 gives it its index last, by a rename: what was killed or torn has no index, and is not there.
+The cache may be a folder of the user's: what has no name of ours in it is never removed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import hashlib
 import json
 import mmap
 import os
+import re
 import shutil
 import socket
 import time
@@ -35,6 +37,8 @@ SPARED = 0.5  # of the free disk at most
 LOOK_EVERY = 64 * 2**20  # bytes written between looks at what all stores take, at most
 LET_GO = 256 * 2**20  # bytes read before mapped pages are given back: they count as our memory
 NOT_HERE = np.array([[-1, 0, 0]], dtype=np.int64)
+KEY = re.compile("[0-9a-f]{64}")  # the name of a store
+FILE = re.compile(r"[0-9a-f]{16}\.(pixels|index\.npy)|\..+-[0-9]+-[0-9a-f]{16}(\.npy)?\.part")
 ABANDONED = 24 * 3600  # seconds
 MAPPED_STAY = os.name == "nt"  # there a file that is mapped cannot be given another name
 
@@ -214,7 +218,7 @@ class PixelStore:
             if sum(taken.values()) + self.step <= self.limit:
                 break
             if folder != self.folder:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 taken[folder] = _bytes_in(folder)
         return sum(taken.values()) + size <= self.limit
 
@@ -241,16 +245,30 @@ class PixelStore:
 
 
 def _folders(root: Path) -> Iterator[Path]:
+    """The stores in a cache."""
     with contextlib.suppress(OSError):
-        yield from (path for path in root.iterdir() if path.is_dir())
+        yield from (path for path in root.iterdir() if KEY.fullmatch(path.name) and path.is_dir())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """What stores have put into a folder."""
+    with contextlib.suppress(OSError):
+        yield from (path for path in folder.iterdir() if FILE.fullmatch(path.name))
+
+
+def _remove(folder: Path) -> None:
+    for path in _files(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    with contextlib.suppress(OSError):  # something else is in it
+        folder.rmdir()
 
 
 def _bytes_in(folder: Path) -> int:
     total = 0
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            with contextlib.suppress(OSError):
-                total += path.stat().st_size
+    for path in _files(folder):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
     return total
 
 
@@ -264,14 +282,15 @@ def _used(folder: Path) -> float:
 def _sweep(root: Path) -> None:
     """Remove what processes that are gone left unfinished."""
     here = socket.gethostname()
-    for path in [*root.glob("*/.*.part"), *root.glob("*/*.pixels")]:
+    for path in [path for folder in _folders(root) for path in _files(folder)]:
         with contextlib.suppress(OSError, ValueError):
             old = time.time() - path.stat().st_mtime > ABANDONED
-            if path.suffix == ".pixels":
-                gone = old and not path.with_name(f"{path.stem}.index.npy").exists()
-            else:
+            if path.suffix == ".part":
                 host, pid, _ = path.name[1:].rsplit("-", 2)
                 gone = old or (host == here and not _runs(int(pid)))
+            else:
+                index = path.with_name(f"{path.stem}.index.npy")
+                gone = old and path.suffix == ".pixels" and not index.exists()
             if gone:
                 path.unlink()
 

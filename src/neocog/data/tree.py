@@ -22,6 +22,7 @@ from neocog.errors import DataError
 # made by systems and programs beside a user's files; compared without case
 SYSTEM = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx", "@eadir", "lost+found"}
 SYSTEM |= {"$recycle.bin", "#recycle", "#snapshot", "system volume information", "__pycache__"}
+RUN = {"recipe.json", "input.json"}  # a folder that has both holds what was learnt
 DEEPEST = 30  # folders in one another
 MOST_LINKS = 8  # to one folder: links into one another would have no end
 HEAD = 64  # bytes that tell what a file is
@@ -66,7 +67,8 @@ class Found:
 class Tree:
     """A walk through a folder: pictures, folders, and all that is neither.
 
-    Raises `DataError` for a folder that cannot be read, or named: a class would be missing.
+    `refused` has an error for each folder that cannot be read, or named: without it a class would
+    be missing. Raises `DataError` where that is the root.
     """
 
     def __init__(self, root: Path) -> None:
@@ -75,9 +77,11 @@ class Tree:
         self.pictures: list[Found] = []
         self.folders: dict[tuple[str, ...], set[str]] = {}  # and the folders in each
         self.ignored: list[Ignored] = []
+        self.refused: list[DataError] = []
         self._links: Counter[str] = Counter()
         self._files: list[tuple[tuple[str, ...], str, str]] = []
-        self._walk((), frozenset((self.real,)))
+        if self._walk((), frozenset((self.real,))):
+            raise self.refused[0]
         paths = [path for _, _, path in self._files]
         for (folder, name, _), looked in zip(self._files, _all_looked_at(paths), strict=True):
             size, time_of_change, why = looked
@@ -95,17 +99,29 @@ class Tree:
     def leave(self, found: Found, why: str) -> None:
         self.ignored.append(Ignored(found.path, why))
 
-    def _walk(self, parts: tuple[str, ...], above: frozenset[str]) -> None:
+    def used(self, path: Path) -> None:
+        """That file was read as a list, so it is not left out."""
+        real = os.path.realpath(path)
+        self.ignored = [
+            each
+            for each in self.ignored
+            if each.file.rpartition("/")[2] != path.name
+            or os.path.realpath(self.root / each.file) != real
+        ]
+
+    def _walk(self, parts: tuple[str, ...], above: frozenset[str]) -> str | None:
+        """Why a folder is not used; None if it is, and what is in it taken up."""
         self.folders[parts] = set()
         folder = self.root.joinpath(*parts)
         try:
             with os.scandir(folder) as entries:
                 ordered = sorted(entries, key=_name)
         except OSError as error:
-            raise DataError(
-                f"{folder}: this folder cannot be read: {error.strerror}. Allow it to be read, or "
-                "take it out of the data"
-            ) from error
+            said = f"{error.strerror}. Allow it to be read, or take it out of the data"
+            self.refused.append(DataError(f"{folder}: this folder cannot be read: {said}"))
+            return f"cannot be read (a folder): {said}"
+        if parts and RUN.issubset(entry.name for entry in ordered):
+            return "a run of neocog's"
         for entry in ordered:
             try:
                 why = self._not_used(entry, parts, above)
@@ -113,6 +129,7 @@ class Tree:
                 why = f"cannot be read: {error.strerror}"
             if why:
                 self.ignored.append(Ignored(shown((*parts, entry.name)), why))
+        return None
 
     def _not_used(
         self, entry: os.DirEntry[str], parts: tuple[str, ...], above: frozenset[str]
@@ -126,10 +143,10 @@ class Tree:
         if not entry.is_dir():
             return self._file(entry, parts)
         if not is_text(entry.name):
-            raise DataError(
-                f"{self.root}: the folder {shown((*parts, entry.name))} has a name that is no "
-                "Unicode text; rename it"
-            )
+            name = shown((*parts, entry.name))
+            said = "name that is no Unicode text; rename it"
+            self.refused.append(DataError(f"{self.root}: the folder {name} has a {said}"))
+            return f"cannot be read (a folder): a {said}"
         if len(parts) + 1 > DEEPEST:
             return "folders too deep"
         real = os.path.normcase(os.path.realpath(entry.path))
@@ -140,8 +157,9 @@ class Tree:
             return "one link of too many to a folder"
         if why := self._stray(real):  # on Windows a folder may be elsewhere without being a link
             return why
+        if why := self._walk((*parts, entry.name), above | {real}):
+            return why
         self.folders[parts].add(entry.name)
-        self._walk((*parts, entry.name), above | {real})
         return None
 
     def _stray(self, real: str) -> str | None:

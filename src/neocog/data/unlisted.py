@@ -93,7 +93,7 @@ def _read_all(sources: Mapping[str, str], place: str, tell: Tell) -> Counted:
             ".json beside each picture, as in WebDataset: 000001.jpg and 000001.cls"
         )
     beside = [Path(source).parent for source in sources.values() if not is_url(source)]
-    classes = lists.classes(labels, beside[0] if beside else None)
+    classes = lists.classes(labels, beside[0] if beside else None, tell=tell)
     number = {label: place for place, label in enumerate(classes.labels)}
     shards = []
     for name, every in found.items():

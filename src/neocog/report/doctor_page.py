@@ -27,7 +27,7 @@ ROWS = 1000  # classes in the table
 SIDE = 160  # pixels of the small copies
 QUALITY = 70
 WITHOUT = {"unreadable", "truncated", "empty", "not_a_picture", "missing", "enormous", "unused"}
-WITHOUT |= {"class_missing", "class_small", "imbalance"}  # nothing can be shown
+WITHOUT |= {"no_data_set", "class_missing", "class_small", "imbalance"}  # nothing can be shown
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; --weak: #666; --bad: #b3261e; --back: #8881; }
