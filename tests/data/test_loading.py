@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from PIL import Image
 from tests.folders import flat_folder, picture, tree_digest
 
 from neocog import api
-from neocog.data import threads
 from neocog.data.batches import Augmentation, TrainingBatches, in_order, to_input
 from neocog.data.cache import cache_dir
 from neocog.data.crops import Crop
@@ -277,34 +275,20 @@ def test_the_next_batch_is_decoded_while_one_is_used_and_kept_too(
     assert all(torch.equal(a, b) for a, b in zip(others, whole[1:], strict=True))
 
 
-def test_an_epoch_that_is_left_early_leaves_nothing_behind(
-    flat: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was begun for its next batch is done no further, whatever became of it."""
+def test_an_epoch_that_is_left_early_leaves_nothing_behind(flat: Path) -> None:
+    """What was begun for its next batch is done no further."""
     data = load_folder(flat, validation=0, test=0)
     spec = InputSpec(data.classes, 3, (24, 24), 28, "resize", (0.5,) * 3, (0.2,) * 3)
     made = TrainingBatches(data.train, spec, 16, 3, Augmentation())
-    split, go, asked = data.train, threading.Event(), list[int]()
-    assert isinstance(split, FileSplit)
-    read = split._read
-
-    def slow(row: int, way: tuple[int, int]) -> np.ndarray | None:
-        asked.append(row)
-        if len(asked) > 16:
-            assert go.wait(10)
-        if len(asked) == 17:
-            raise MemoryError
-        return read(row, way)
-
-    monkeypatch.setattr(split, "_read", slow)
+    assert isinstance(data.train, FileSplit)
     epoch = made.epoch(0)
     first = next(epoch)
-    threading.Timer(0.1, go.set).start()
+    assert data.train._next_begun is not None
+    begun = data.train._next_begun[3].begun
     data.finish()
-    assert len(asked) <= 16 + 2 * threads.count()  # of 32
-    assert split._next_begun is None
+    assert begun.stopped
+    assert data.train._next_begun is None
     assert not list(cache_dir().rglob("*.part"))
-    monkeypatch.setattr(split, "_read", read)
     again = list(made.epoch(0))
     assert torch.equal(again[0][0], first[0])
     assert all(torch.equal(a[0], b[0]) for a, b in zip(epoch, again[1:], strict=True))

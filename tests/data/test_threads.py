@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 
 import pytest
@@ -63,18 +64,23 @@ def test_resizing_into_a_batch_gives_the_bits_of_resizing(
 def test_what_is_begun_gives_way_to_what_is_asked_for_now() -> None:
     """All threads are at work on what was begun; what `each` is given comes in between."""
     many, done = 40 * threads.count(), []
-    go = threading.Event()
+    go, at_work = threading.Event(), threading.Semaphore(0)
 
     def slow(number: int) -> int:
-        go.wait(10)
+        at_work.release()
+        assert go.wait(10)
         done.append(number)
         return number
 
     begun = threads.begin(slow, range(many))
+    for _ in range(threads.count()):
+        assert at_work.acquire(timeout=10)
     asked = threading.Thread(target=lambda: threads.each(lambda n: done.append(-n), [1, 2]))
     asked.start()
-    while not threads._urgent:
-        pass
+    for _ in range(1000):
+        if threads._urgent:
+            break
+        time.sleep(0.01)
     go.set()
     asked.join(10)
     assert begun.answers() == list(range(many))
@@ -91,6 +97,25 @@ def test_what_fails_is_raised_where_it_is_waited_for() -> None:
     with pytest.raises(ZeroDivisionError):
         threads.each(fails, [0])
     assert threads.each(fails, [1]) == [1]  # and the threads go on
+
+
+def test_what_is_stopped_is_done_no_further_and_raises_nothing() -> None:
+    go, at_work, asked = threading.Event(), threading.Semaphore(0), list[int]()
+
+    def fails(number: int) -> None:
+        asked.append(number)
+        at_work.release()
+        assert go.wait(10)
+        if number == 0:
+            raise MemoryError
+
+    begun = threads.begin(fails, range(20 * threads.count()))
+    for _ in range(threads.count()):
+        assert at_work.acquire(timeout=10)
+    threading.Timer(0.1, go.set).start()  # they are waited for
+    begun.stop()
+    assert go.is_set()
+    assert len(asked) == threads.count()
 
 
 @pytest.mark.parametrize("inference", [False, True])

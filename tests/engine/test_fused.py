@@ -385,7 +385,9 @@ def test_networks_of_others_compute_what_they_say(kind: type[nn.Module]) -> None
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["fast_cifar", "resnet18_cifar"])
+@pytest.mark.parametrize(
+    "name", ["fast_cifar", pytest.param("resnet18_cifar", marks=pytest.mark.slow)]
+)
 def test_a_network_has_the_gradients_that_it_has_without(name: str) -> None:
     network = create(name, num_classes=10, seed=0).train()
     x, labels = maps(16, 3, 32, 32).float(), torch.arange(16) % 10

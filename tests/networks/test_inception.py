@@ -121,6 +121,7 @@ def test_equals_torchvisions(pair: tuple[nn.Module, WithAuxiliary], size: int) -
     assert logits.std() > 0.01
 
 
+@pytest.mark.slow
 def test_training_step_equals_torchvisions(pair: tuple[nn.Module, WithAuxiliary]) -> None:
     """At 299 px, the smallest whose auxiliary map torchvision takes; dropout on."""
     peer, ours = (copy.deepcopy(network).train() for network in pair)  # which share weights
