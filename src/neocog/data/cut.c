@@ -72,10 +72,22 @@ static int make_side(Side *side, int64_t from, int64_t to) {
     return 0;
 }
 
-/* A row, with SPARE bytes behind it, to `to` pixels, and up to SPARE bytes behind those. */
-static void along(const Side *side, const uint8_t *row, int64_t to, uint8_t *made) {
+/* The most pairs of inputs that an output is made of. */
+static int64_t most_pairs(const Side *side, int64_t to) {
+    int64_t pairs = 0;
+    for (int64_t i = 0; i < to; i++)
+        if ((side->count[i] + 1) / 2 > pairs) pairs = (side->count[i] + 1) / 2;
+    return pairs;
+}
+
+/* A row, with SPARE bytes and a side's inputs behind it, to `to` pixels, and up to SPARE bytes
+   behind those. Each output is made of as many pairs, those to spare by weights of 0: of a number
+   that is known when this is compiled no branch is guessed wrongly. */
+static inline __attribute__((always_inline)) void along_by(int64_t pairs, const Side *side,
+                                                           const uint8_t *row, int64_t to,
+                                                           uint8_t *made) {
     /* two pixels (r g b r g b) as pairs of 16 bits, one for each channel */
-    const __m128i pairs =
+    const __m128i lanes =
         _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
     const __m128i half = _mm_set1_epi32(1 << (side->precision - 1));
     const __m128i shift = _mm_cvtsi32_si128(side->precision);
@@ -83,16 +95,26 @@ static void along(const Side *side, const uint8_t *row, int64_t to, uint8_t *mad
     for (int64_t i = 0; i < to; i++, weights += side->most) {
         const uint8_t *from = row + CHANNELS * side->first[i];
         __m128i sum = half;
-        for (int64_t j = 0; j < side->count[i]; j += 2, from += 2 * CHANNELS) {
+        for (int64_t j = 0; j < pairs; j++, from += 2 * CHANNELS) {
             int32_t both;
-            memcpy(&both, weights + j, sizeof both);
-            __m128i two = _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)from), pairs);
+            memcpy(&both, weights + 2 * j, sizeof both);
+            __m128i two = _mm_shuffle_epi8(_mm_loadl_epi64((const __m128i *)from), lanes);
             sum = _mm_add_epi32(sum, _mm_madd_epi16(two, _mm_set1_epi32(both)));
         }
         sum = _mm_sra_epi32(sum, shift);
         sum = _mm_packus_epi16(_mm_packs_epi32(sum, sum), sum);
         int32_t pixel = _mm_cvtsi128_si32(sum);
         memcpy(made + CHANNELS * i, &pixel, sizeof pixel);
+    }
+}
+
+static void along(int64_t pairs, const Side *side, const uint8_t *row, int64_t to, uint8_t *made) {
+    switch (pairs) {
+    case 1: along_by(1, side, row, to, made); break;
+    case 2: along_by(2, side, row, to, made); break;
+    case 3: along_by(3, side, row, to, made); break;
+    case 4: along_by(4, side, row, to, made); break;
+    default: along_by(pairs, side, row, to, made);
     }
 }
 
@@ -113,9 +135,8 @@ static void free_plan(Plan *plan) {
 
 /* 1 where there is no memory, or where sixteen values are made of more than 64 bytes. */
 static int make_plan(Plan *plan, const Side *side, int64_t to) {
-    int64_t length = CHANNELS * to, blocks = plan->blocks = (length + 15) / 16, pairs = 0;
-    for (int64_t i = 0; i < to; i++)
-        if ((side->count[i] + 1) / 2 > pairs) pairs = (side->count[i] + 1) / 2;
+    int64_t length = CHANNELS * to, blocks = plan->blocks = (length + 15) / 16;
+    int64_t pairs = most_pairs(side, to);
     if (pairs > 11) return 1; /* 6 bytes each */
     plan->pairs = pairs;
     size_t room = blocks * pairs * sizeof(__m512i);
@@ -204,6 +225,7 @@ static int all_along(const uint8_t *from, int64_t stride, int64_t high, int64_t 
     Plan plan = {0};
     planned = !failed && !make_plan(&plan, &side, width);
 #endif
+    int64_t pairs = failed ? 0 : most_pairs(&side, width);
     for (int64_t y = 0; !failed && y < high; y++, from += stride, made += pitch) {
         memcpy(row, from, CHANNELS * wide);
 #ifdef __AVX512VBMI__
@@ -212,7 +234,7 @@ static int all_along(const uint8_t *from, int64_t stride, int64_t high, int64_t 
             continue;
         }
 #endif
-        along(&side, row, width, made);
+        along(pairs, &side, row, width, made);
     }
 #ifdef __AVX512VBMI__
     free_plan(&plan);

@@ -15,8 +15,8 @@ from typing import IO
 
 import numpy as np
 
-AT_ONCE = 4 * 2**20  # bytes that are written together: fewer calls, larger pages of the system's
-MOST_WAITING = 4  # such writes that may wait for the disk; then whoever has more waits as well
+AT_ONCE = 2**19  # bytes that are written together: fewer calls, and in the processor's cache yet
+MOST_WAITING = 16  # such writes that may wait for the disk; then whoever has more waits as well
 TOGETHER = 512  # pieces that a call of the system's takes
 
 
