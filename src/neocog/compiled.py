@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-Wno-psabi")
 HELD = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 SECONDS = 60.0  # that a compiler may take
 UNUSED = 90 * 24 * 3600  # seconds, after which a kept library goes when another is kept
+KEPT = re.compile(r"\w+-[0-9a-f]{32}-[0-9a-f]{32}\.so")  # the name of a kept library
 OTHERS = 0o022  # may write: group, everybody
 
 
@@ -128,7 +130,8 @@ def _keep(folder: Path, begin: str, library: bytes) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_mine(folder.lstat()):
         return
-    for path in (*folder.glob("*.so"), *folder.glob(".*.part")):
+    ours = (path for path in folder.iterdir() if KEPT.fullmatch(path.name))
+    for path in (*ours, *folder.glob(".*.part")):
         if time.time() - path.stat().st_mtime > UNUSED:
             path.unlink()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", delete=False) as file:

@@ -144,7 +144,7 @@ def test_nothing_of_the_users_is_removed_from_a_cache() -> None:
     old.put(0, picture(0))
     old.finish()
     pixels = cache_dir() / "pixels"
-    theirs = [pixels / "mine" / name for name in ("a.jpg", "x.pixels", ".b.part")]
+    theirs = [pixels / "mine" / name for name in ("a.jpg", f"{7:016x}.pixels", ".b.part")]
     theirs += [pixels / key_of("old") / name for name in ("notes.txt", "x.pixels", ".c.part")]
     for path in theirs:
         path.parent.mkdir(exist_ok=True)
