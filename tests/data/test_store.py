@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -178,21 +178,18 @@ def test_a_full_disk_is_said_once_and_nothing_breaks(monkeypatch: pytest.MonkeyP
 def test_what_cannot_be_written_is_said_once_and_nothing_of_it_stays(
     at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the thread that writes: heard at the next picture, or in the end."""
+    """By who puts a picture that is written at once, or in the end."""
     told: list[str] = []
-    store, tried = opened(told=told), threading.Event()
+    store = opened(told=told)
 
     def full(*_: object) -> int:
-        tried.set()
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(segment, "AT_ONCE", at_once)
-    monkeypatch.setattr(os, "writev", full)
-    store.put(0, picture(0))
-    if at_once == 1:
-        assert tried.wait(10)
-    for place in range(1, 6):
+    monkeypatch.setattr(os, "pwritev", full)
+    for place in range(6):
         store.put(place, picture(place))
+    assert len(told) == (at_once == 1)
     store.finish()
     assert told == ["decoded pictures are not kept: No space left on device"]
     assert [store.get(place) for place in range(6)] == [None] * 6
@@ -201,17 +198,17 @@ def test_what_cannot_be_written_is_said_once_and_nothing_of_it_stays(
 
 def test_what_is_written_in_pieces_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may take less than it is given, and a system may not know of many at once."""
-    wrote, writev = [], os.writev
+    wrote, pwritev = [], os.pwritev
 
-    def little(file: int, pieces: list[memoryview]) -> int:
-        wrote.append(writev(file, [pieces[0][:7]]))
+    def little(file: int, pieces: list[memoryview], at: int) -> int:
+        wrote.append(pwritev(file, [pieces[0][:7]], at))
         return wrote[-1]
 
     for take in (little, None):
         if take is None:
-            monkeypatch.delattr(os, "writev")
+            monkeypatch.delattr(os, "pwritev")
         else:
-            monkeypatch.setattr(os, "writev", take)
+            monkeypatch.setattr(os, "pwritev", take)
         store = opened(str(take))
         for place in range(6):
             store.put(place, picture(place))
@@ -248,29 +245,87 @@ def test_what_the_disk_refuses_in_the_end_is_said_and_read_no_more(
     assert sorted(cache_dir().rglob("*")) == before
 
 
-def test_what_is_written_after_a_write_that_failed_lies_where_it_should(
+def test_a_write_that_fails_while_another_goes_on_ends_both_and_nobody_is_given_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A disk that was full for a moment: nobody is given another picture until that is heard."""
+    """A disk that was full for a moment. Files are not closed under who writes."""
     monkeypatch.setattr(segment, "AT_ONCE", 1)
-    store, writev, first, full = opened(), os.writev, threading.Event(), [True]
+    told: list[str] = []
+    store, pwritev = opened(told=told), os.pwritev
+    begun, go, wrote = threading.Event(), threading.Event(), list[int]()
 
-    def once(*given: Any) -> int:
-        if full.pop() if full else False:
-            assert first.wait(10)
+    def slow(file: int, pieces: list[memoryview], at: int) -> int:
+        if at:
             raise OSError(28, "No space left on device")
-        return writev(*given)
+        begun.set()
+        assert go.wait(10)
+        wrote.append(pwritev(file, pieces, at))
+        return wrote[-1]
 
-    monkeypatch.setattr(os, "writev", once)
-    for place in range(3):
-        store.put(place, picture(place))
-    first.set()
-    part = store.part
-    assert part is not None
-    part.writes[-1].result()  # written, though the one before was not
-    for place in range(3):
-        assert np.array_equal(store.get(place), picture(place))
-    part.drop()
+    monkeypatch.setattr(os, "pwritev", slow)
+    first = threading.Thread(target=store.put, args=(0, picture(0)))
+    first.start()
+    assert begun.wait(10)
+    second = threading.Thread(target=store.put, args=(1, picture(1)))
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()  # waits for the first
+    got = store.get(0)
+    go.set()
+    assert got is None or np.array_equal(got, picture(0))
+    first.join(10)
+    second.join(10)
+    assert wrote == [picture(0).nbytes]
+    assert told == ["decoded pictures are not kept: No space left on device"]
+    assert (store.get(0), store.get(1)) == (None, None)
+    store.finish()
+    assert not [path for path in cache_dir().rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("broken", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_ends_while_a_write_goes_on_waits_for_it_and_hears_of_it(
+    broken: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "AT_ONCE", 1)
+    told: list[str] = []
+    store, begun, go = opened(told=told), threading.Event(), threading.Event()
+
+    def fails(*_: object) -> int:
+        begun.set()
+        assert go.wait(10)
+        raise broken
+
+    monkeypatch.setattr(os, "pwritev", fails)
+
+    def put() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            store.put(0, picture(0))
+
+    who_puts, who_ends = threading.Thread(target=put), threading.Thread(target=store.finish)
+    who_puts.start()
+    assert begun.wait(10)
+    who_ends.start()
+    who_ends.join(0.1)
+    assert who_ends.is_alive()
+    go.set()
+    who_puts.join(10)
+    who_ends.join(10)
+    why = "No space left on device" if isinstance(broken, OSError) else "a write was broken off"
+    assert told == [f"decoded pictures are not kept: {why}"]
+    assert store.get(0) is None
+    assert not [path for path in cache_dir().rglob("*") if path.is_file()]
+
+
+def test_what_one_began_to_write_and_left_another_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where Ctrl-C comes between a picture's being put and its being written."""
+    monkeypatch.setattr(segment, "AT_ONCE", 1)
+    store = opened()
+    with monkeypatch.context() as patch:
+        patch.setattr(segment.Part, "write", lambda self: None)
+        for place in range(3):
+            store.put(place, picture(place))
+    store.finish()
+    assert all(np.array_equal(opened().get(p), picture(p)) for p in range(3))
 
 
 def test_who_reads_from_a_store_that_ends_on_a_full_disk_is_given_nothing_wrong(
@@ -294,7 +349,7 @@ def test_who_reads_from_a_store_that_ends_on_a_full_disk_is_given_nothing_wrong(
         for reader in readers:
             reader.start()
         with monkeypatch.context() as patch:
-            patch.setattr(os, "writev", lambda *_: os.write(-1, b""))
+            patch.setattr(os, "pwritev", lambda *_: os.write(-1, b""))
             for place in range(1, 6):
                 store.put(place, picture(place))
             store.finish()

@@ -30,8 +30,7 @@ def drawn(
     images = torch.from_numpy(made).movedim(3, 1)
     boxes: list[list[int]] = []
     if crop.area:
-        places = images.split(1)
-        sizes = torch.tensor([picture.shape[:2] for picture in pictures])
+        sizes = torch.from_numpy(np.array([picture.shape[:2] for picture in pictures]))
         boxes = crops.area_boxes(sizes, crop.area, crop.aspect, generator).tolist()
 
         def place(row: int) -> None:
@@ -40,7 +39,7 @@ def drawn(
             if piece.shape[:2] == spec.size:
                 made[row] = piece
             else:
-                geometry.resize_into(places[row], as_tensor(piece), spec.interpolation)
+                geometry.resize_into(images[row : row + 1], as_tensor(piece), spec.interpolation)
     else:
         draws = torch.rand(len(pictures), 2, generator=generator, dtype=torch.float64).tolist()
 

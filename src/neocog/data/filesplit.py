@@ -197,7 +197,7 @@ class FileSplit:
 
     def _begin(self, rows: Sequence[int], way: tuple[int, int]) -> _Reading:
         # what is kept, here: threads would but wait for one another
-        read = [self.reader.kept(int(self.places[row]), *way) for row in rows]
+        read = self.reader.kept(self.places[np.asarray(rows, dtype=np.int64)], *way)
         missing = [number for number, picture in enumerate(read) if picture is None]
 
         def decode(number: int) -> None:

@@ -37,6 +37,7 @@ _BEGINNING = re.compile(
     rb"|\x01\xda[\0\1][\1\2]|\x59\xa6\x6a\x95|\n[\0\2\3\5]\x01[\1\2\4\x08]|P[1-6f]\s+[0-9#]",
     re.DOTALL,
 )
+SCAN, APP1 = 0xDA, 0xE1  # second bytes of markers of a JPEG
 ORIENTATION = (b"\x12\x01\x03\0", b"\x01\x12\0\x03")  # tag and type, in either byte order
 _IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation to upright
@@ -145,13 +146,13 @@ def _jpeg(content: bytes, channels: int, shorter: int, where: object) -> np.ndar
 
 def _application_data(content: bytes) -> tuple[bytes, bytes]:
     """The EXIF block of a JPEG, and the XMP block, if that says an orientation of its own."""
-    place, exif, xmp = 2, b"", b""
-    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] != b"\xda":
-        if content[place + 1 : place + 2] == b"\xff":  # a marker may be filled up with these
+    place, exif, xmp, last = 2, b"", b"", len(content) - 4
+    while place <= last and content[place] == 0xFF and (kind := content[place + 1]) != SCAN:
+        if kind == 0xFF:  # a marker may be filled up with these
             place += 1
             continue
-        end = place + 2 + int.from_bytes(content[place + 2 : place + 4])
-        if content[place + 1 : place + 2] == b"\xe1":
+        end = place + 2 + (content[place + 2] << 8 | content[place + 3])
+        if kind == APP1:
             block = content[place + 4 : end]
             exif = exif or (block if block.startswith(b"Exif\0") else b"")
             xmp = xmp or (block if b"tiff:Orientation" in block else b"")
@@ -161,14 +162,15 @@ def _application_data(content: bytes) -> tuple[bytes, bytes]:
 
 def _orientation(header: bytes, xmp: bytes) -> int:
     """What EXIF says, or else XMP, as Pillow's `exif_transpose` reads them."""
-    if any(tag in header for tag in ORIENTATION):  # Pillow takes its time to say that there is none
+    # Pillow takes its time to say that there is none
+    if header and any(tag in header for tag in ORIENTATION):
         exif = Image.Exif()
         try:
             exif.load(header)
             return int(exif.get(ExifTags.Base.Orientation, 1))
         except Exception:  # damaged: Pillow raises many things, and shows the picture as it is
             return 1
-    said = _IN_XMP.search(xmp)
+    said = _IN_XMP.search(xmp) if xmp else None
     return int(said[1]) if said else 1
 
 

@@ -23,6 +23,7 @@ class Reader:
 
     def __init__(self, listing: Listing, *, cache_size: int | None, tell: Tell) -> None:
         self.root, self.where = listing.root, listing.place
+        self.begin = os.path.join(self.root, "")  # noqa: PTH118
         self.tell, self.cache_size = tell, cache_size
         # in one order, however they were listed: so a resumed run finds what was kept
         self.rows = sorted(
@@ -52,8 +53,7 @@ class Reader:
         kept = None if store is None else store.get(place)
         if kept is not None:
             return kept
-        # not by pathlib: it takes as long over a name as the system over the file
-        path = os.path.join(self.root, self.paths[place].replace("/", os.sep))  # noqa: PTH118
+        path = self._path(place)
         content = stream.content(place) if stream else None  # a shard that fails ends the run
         try:
             as_listed = True
@@ -78,6 +78,11 @@ class Reader:
             store.put(place, decoded)
         return decoded
 
+    def _path(self, place: int) -> str:
+        # not by pathlib: it takes as long over a name as the system over the file
+        path = f"{self.begin}{self.paths[place]}"
+        return path if os.sep == "/" else path.replace("/", os.sep)
+
     def _say_changed(self, place: int, path: str) -> None:
         with self.lock:
             new = place not in self.changed
@@ -86,10 +91,12 @@ class Reader:
             more = "; others are not named" if len(self.changed) == SHOWN else ""
             self.tell(f"{path}: it has changed since it was listed; taken as it is now{more}")
 
-    def kept(self, place: int, channels: int, shorter: int) -> np.ndarray | None:
-        """The same of a picture that was decoded before; None of any other."""
+    def kept(self, places: np.ndarray, channels: int, shorter: int) -> list[np.ndarray | None]:
+        """The same of some pictures that were decoded before; None of others."""
         store = self._store(channels, shorter)
-        return None if store is None else store.get(place)
+        if store is None or bool((store.where[places] < 0).all()):
+            return [None] * len(places)
+        return [store.get(place) for place in places.tolist()]
 
     def finish(self, *, wait: bool = True) -> None:
         """What was decoded so far is kept for the epochs and runs to come; see `PixelStore`."""

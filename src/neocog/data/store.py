@@ -73,6 +73,7 @@ class PixelStore:
         self.segments: list[_Segment | None] = []  # None: the disk refused it
         self.taken: set[str] = set()  # names of their indices
         self.where = np.full(count, -1, dtype=np.int32)  # the segment of each picture
+        self.segment_of = self.where.data  # the same, quicker for one: numpy makes an object of it
         self.part: Part | None = None
         self.keeping: list[Thread] = []  # of what is finished, and on its way to the disk
         self.limit = self.step = 0
@@ -95,7 +96,7 @@ class PixelStore:
 
     def get(self, place: int) -> np.ndarray | None:
         """uint8 (H, W, C), not to be written to; None if it is not here."""
-        number = int(self.where[place])
+        number = self.segment_of[place]
         if number < 0:
             return None
         if number == len(self.segments):
@@ -115,10 +116,10 @@ class PixelStore:
 
     def put(self, place: int, pixels: np.ndarray) -> None:
         """Keep a picture, if there is room."""
-        if self.full or self.where[place] >= 0:
+        if self.full or self.segment_of[place] >= 0:
             return
         with self.lock:
-            if self.full or self.where[place] >= 0:
+            if self.full or self.segment_of[place] >= 0:
                 return
             try:
                 if self.part is None:
@@ -132,12 +133,24 @@ class PixelStore:
                             "every epoch (--cache-size)"
                         )
                         return
-                self.part.put(place, pixels)
+                part = self.part
+                due = part.put(place, pixels)
             except OSError as error:
                 self._stop(f"decoded pictures are not kept: {error.strerror}")
                 self._drop()
                 return
-            self.where[place] = len(self.segments)
+            self.segment_of[place] = len(self.segments)
+        if due:
+            self._write(part)
+
+    def _write(self, part: Part) -> None:
+        try:
+            part.write()
+        except OSError as error:
+            with self.lock:
+                self._stop(f"decoded pictures are not kept: {error.strerror}")
+                if self.part is part:  # else it is being finished, and hears of it there
+                    self._drop()
 
     def finish(self, *, wait: bool = True) -> None:
         """Make what was put so far last: for the epochs and runs to come.
