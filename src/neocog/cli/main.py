@@ -73,7 +73,10 @@ def _imported(call: str) -> Callable[[argparse.Namespace], None]:
 def _failed(error: Exception, code: int) -> int:
     from neocog.cli.output import plain
 
-    among, said = devices.process(), plain(str(error))
+    said = str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        said = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    among, said = devices.process(), plain(said)
     if among is None:
         print(f"neocog: {said}", file=sys.stderr)
     elif among[0] == 0 or not getattr(error, "of_all", False):
