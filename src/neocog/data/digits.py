@@ -6,7 +6,12 @@ class for the test, by an order that depends on nothing but SHA-256.
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
+import importlib.util
+import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -18,18 +23,34 @@ TEST_SHARE = 0.2
 
 def load_digits() -> tuple[Arrays, Arrays]:
     """Training and test split, pictures (N, 1, 8, 8). DataError without scikit-learn."""
-    try:
+    values, labels = _carried()
+    # The values are 0 to 16: counts of dark pixels in blocks of 4x4.
+    pixels = np.rint(values * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    answers = labels.astype(np.int64)
+    test = _test_mask(answers)
+    return Arrays(pixels[~test], answers[~test]), Arrays(pixels[test], answers[test])
+
+
+def _carried() -> tuple[np.ndarray, np.ndarray]:
+    """Values (N, 64) and labels (N,), from the file that scikit-learn reads them from: to import
+    scikit-learn for it takes more than a second.
+    """
+    found = importlib.util.find_spec("sklearn")
+    for folder in (found and found.submodule_search_locations) or ():
+        path = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        with contextlib.suppress(OSError, ValueError, EOFError, zlib.error):
+            with gzip.open(path, "rt", encoding="ascii") as file:
+                table = np.array([line.split(",") for line in file], dtype=np.float64)
+            if table.shape == (1797, 65):
+                return table[:, :-1], table[:, -1]
+    try:  # where it lies elsewhere, scikit-learn knows
         from sklearn.datasets import load_digits as carried
     except ImportError as error:
         raise DataError(
             "digits: scikit-learn, which carries them, is not installed. pip install scikit-learn"
         ) from error
     values, labels = carried(return_X_y=True)
-    # The values are 0 to 16: counts of dark pixels in blocks of 4x4.
-    pixels = np.rint(np.asarray(values) * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-    answers = np.asarray(labels).astype(np.int64)
-    test = _test_mask(answers)
-    return Arrays(pixels[~test], answers[~test]), Arrays(pixels[test], answers[test])
+    return np.asarray(values), np.asarray(labels)
 
 
 def _test_mask(labels: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ from neocog.engine import stages as staging
 from neocog.engine.norms import note
 from neocog.engine.passes import FRESH, going, is_heard, is_residual
 from neocog.engine.pooling import pooled_first, pooling, window_of
+from neocog.engine.slopes import slopes
 from neocog.engine.stages import Stage, is_stage
 
 NOTHING, RELU, TABLE = range(3)  # what follows a norm
@@ -250,8 +251,7 @@ def _is_right(given: Any) -> bool:
         a, b = (t.detach().clone().requires_grad_() for t in maps[:2])
         with torch.enable_grad():
             y = way(a, b)
-            slopes = torch.autograd.grad(y, [a, b, norm.weight, norm.bias], maps[2])
-        found.append([y.detach(), *slopes])
+            found.append([y.detach(), *slopes(y, [a, b, norm.weight, norm.bias], maps[2])])
     return all(
         torch.allclose(one.float(), other.float(), rtol=0.05, atol=0.05)
         for one, other in zip(*found, strict=True)

@@ -21,6 +21,7 @@ from torch import Generator, Tensor, nn
 
 from neocog.engine.hardware import Hardware
 from neocog.engine.passes import in_bf16, in_fp32
+from neocog.engine.slopes import slopes
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 # From the same numbers, exact in bfloat16, two ways differ by the rounding of the result alone, at
@@ -147,7 +148,7 @@ def _results(forward: Forward, layer: nn.Module, given: Tensor, kind: Shape) -> 
     made = forward(x)
     slope = _slope(made.shape, made.device)
     needed = [*layer.parameters(), *([] if kind.first else [x])]
-    return [made.detach(), *torch.autograd.grad(made, needed, slope.to(made))]
+    return [made.detach(), *slopes(made, needed, slope.to(made))]
 
 
 @functools.lru_cache(maxsize=1)  # to draw it takes longer than the layer

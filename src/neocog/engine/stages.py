@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from neocog.engine import native
 from neocog.engine.passes import is_heard
 from neocog.engine.pooling import window_of
+from neocog.engine.slopes import slopes
 
 MOST_LINES = 64  # vectors of 8 numbers that a kernel and a pixel more cover: stages.c has as many
 MOST_IN, MOST_OUT = 32, 64  # channels: with more, torch's are quicker in float32 too
@@ -152,9 +153,7 @@ def _is_right(given: Any) -> bool:
             one = x.clone().requires_grad_()
             with torch.enable_grad():
                 y = way(one)
-                found.append(
-                    [y.detach(), *torch.autograd.grad(y, [one, *layers[0].parameters()], g)]
-                )
+                found.append([y.detach(), *slopes(y, [one, *layers[0].parameters()], g)])
         pairs = zip(*found, strict=True)
         if not all(torch.allclose(one, other, rtol=1e-3, atol=1e-4) for one, other in pairs):
             return False

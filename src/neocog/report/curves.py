@@ -42,7 +42,7 @@ def figure(history: Sequence[Epoch], *, title: str = "") -> Figure:
     accuracies.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     for axes, what in ((losses, "loss"), (accuracies, "accuracy")):
         axes.set(xlabel="epoch", ylabel=what)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if history:

@@ -18,13 +18,18 @@ def bare(axes: Axes) -> None:
     axes.spines[:].set_visible(False)
 
 
-def picture(axes: Axes, image: Tensor) -> None:
-    """(C, H, W), uint8 or float from 0 to 1, grey or RGB."""
+def picture(axes: Axes, image: Tensor, *, top: float | None = None, left: float = 0.0) -> None:
+    """(C, H, W), uint8 or float from 0 to 1, grey or RGB. With `top` and `left`, in pixels, it is
+    one of several in the same axes.
+    """
     pixels = image.movedim(0, 2).numpy().squeeze()
     if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):  # of other channels, their mean
         pixels = pixels.mean(2).astype(pixels.dtype)
-    top = 255 if pixels.dtype == np.uint8 else 1
-    axes.imshow(pixels if top == 255 else pixels.clip(0, 1), cmap="gray", vmin=0, vmax=top)
+    most = 255 if pixels.dtype == np.uint8 else 1
+    height, width = pixels.shape[:2]
+    place = None if top is None else (left, left + width, top + height, top)
+    shown = pixels if most == 255 else pixels.clip(0, 1)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=most, extent=place)
 
 
 def heat(axes: Axes, image: Tensor, values: np.ndarray) -> None:
