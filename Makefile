@@ -56,7 +56,7 @@ check: $(VENV)/dev
 	@$(BIN)/mypy
 
 prove: $(VENV)/dev
-	@$(PYTEST) -m slow tests/data tests/analysis tests/engine tests/report tests/test_devices.py
+	@$(PYTEST) -m slow tests/data tests/analysis tests/engine tests/report tests/test_devices.py tests/test_run.py
 
 prove-networks: $(VENV)/dev
 	@$(PYTEST) --dist loadgroup -m slow tests/networks

@@ -43,6 +43,12 @@ def test_two_processes_make_one_run(tmp_path: Path) -> None:
     assert [epoch.epoch for epoch in folder.history] == [0, 1]
     assert not list(tmp_path.glob("neocog-*"))
 
+
+@pytest.mark.slow
+def test_two_processes_say_once_what_is_wrong(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "notes.txt").touch()
     again = started("-m", "neocog", *TRAIN, "--out", str(out), "--devices", "2")
     assert again.returncode == 2
     assert again.stderr.count("not empty") == 1

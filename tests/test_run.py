@@ -226,7 +226,9 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return dict(RunFolder.open(run).state()["network"])
 
 
-@pytest.mark.parametrize("after", [1, 5, 12, 15])
+@pytest.mark.parametrize(
+    "after", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 15)), 12]
+)
 def test_ctrl_c_saves_and_resume_reaches_the_same_weights(tmp_path: Path, after: int) -> None:
     recipe = find("quick").changed({"epochs": 2, "shift": 1})
     straight = api.train(

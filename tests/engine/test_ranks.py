@@ -277,6 +277,10 @@ def test_what_goes_wrong_in_one_ends_all() -> None:
     assert one[1] == other[1]
     assert one[1].startswith("DataError: step 1 of epoch 1: the pictures hold values")
     assert "not the same any more" in one[2] == other[2]
+
+
+@pytest.mark.slow
+def test_who_goes_on_is_told_that_another_has_ended() -> None:
     first, second = together(2, ends_early)
     assert second == "NeocogError: its disk is full"
     assert str(first).startswith("AbandonedError: another process of this run has ended")

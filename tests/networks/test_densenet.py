@@ -117,7 +117,7 @@ def test_bottleneck_makes_four_k_maps_and_the_plain_form_has_none() -> None:
     assert not any(isinstance(m, nn.Dropout) for m in plain.modules())
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", slow_but(("densenet121",), MAPS))
 def test_equals_torchvisions(torchvision_models: ModuleType, name: str) -> None:
     equal_logits(*pair(torchvision_models, name), noise(2, 32))
 
@@ -151,6 +151,7 @@ def test_start_is_hes() -> None:
             )
 
 
+@pytest.mark.slow
 def test_survives_bf16_channels_last_and_export() -> None:
     network = create("densenet_bc100_12_cifar", seed=0).eval()
     x = noise(2, 32)

@@ -129,6 +129,7 @@ def test_start_is_the_authors() -> None:
     assert not network.head.fc.bias.any()
 
 
+@pytest.mark.slow
 def test_learns_and_survives_bf16_channels_last_and_export() -> None:
     network = create("proxyless_mobile", num_classes=4, seed=0)
     x = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
