@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+import neocog
 
 SRC = Path(__file__).parents[1] / "src" / "neocog"
 
@@ -236,3 +239,18 @@ def test_training_imports_no_compiler(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_who_draws_nothing_loads_nothing_to_draw_with_and_ends_at_once(tmp_path: Path) -> None:
+    """matplotlib takes half a second to import; torch's objects as long to look through at exit."""
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    neocog.train("lenet_relu", "digits", epochs=1, out=tmp_path / "run")
+    code = (
+        "import atexit, gc, sys\n"
+        "from neocog.cli.main import main\n"
+        f"assert main(['predict', {str(tmp_path / 'run')!r}, {str(tmp_path / 'a.png')!r}]) == 0\n"
+        "atexit._run_exitfuncs()\n"
+        "print('matplotlib' in sys.modules, gc.get_freeze_count() > 100_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False True"

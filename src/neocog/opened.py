@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 
 from neocog.analysis import calibration, confusion
@@ -21,12 +20,11 @@ from neocog.errors import NeocogError, unknown
 from neocog.recipe import Recipe
 from neocog.recipes import described
 from neocog.records import Epoch, Norms, Predictions
-from neocog.report import confusion as confusion_figure
-from neocog.report import curves
-from neocog.report import reliability as reliability_figure
 from neocog.run import RunFolder
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from neocog.data.dataset import Dataset
     from neocog.evaluation import Evaluation
     from neocog.understanding import Seen
@@ -77,15 +75,19 @@ class Run:
 
     def plot_confusion(self, split: str | None = None) -> Figure:
         """The same in one figure."""
+        from neocog.report import confusion as figures  # matplotlib: half a second
+
         split, said = self._predictions(split)
         counts = confusion.confusion(answers(said))
         title = f"{self._what()}, {split}, views {self.recipe.views}"
-        return confusion_figure.figure(counts, self.folder.spec.classes, title=title)
+        return figures.figure(counts, self.folder.spec.classes, title=title)
 
     def plot_reliability(self) -> Figure:
         """How often it is right by how sure it is; of the test also with a temperature that was
         fitted to validation.
         """
+        from neocog.report import reliability as figures
+
         split, said = self._predictions(None)
         binned = calibration.reliability(answers(said), binning="equal width")
         after: list[calibration.Bin] = []
@@ -96,7 +98,7 @@ class Run:
                 cooled = answers(said, temperature=value)
                 after = calibration.reliability(cooled, binning="equal width")
         title = f"{self._what()}, {split}, views {self.recipe.views}; bins of equal width"
-        return reliability_figure.figure(binned, after, title=title)
+        return figures.figure(binned, after, title=title)
 
     def _what(self) -> str:
         return f"{self.folder.network_name} on {self.folder.data['name']}"
@@ -120,11 +122,15 @@ class Run:
 
     def plot(self) -> Figure:
         """Loss and accuracy of training and validation by epoch, in one figure."""
+        from neocog.report import curves
+
         title = f"{self._what()}, recipe {described(self.recipe)}"
         return curves.figure(self.history, title=title)
 
     def save_plot(self) -> Path:
         """The same as curves.png in the run folder; gives its path."""
+        from neocog.report import curves
+
         path = self.path / "curves.png"
         content = curves.png(self.plot(), dpi=150)
         self.folder.write("curves.png", lambda file: file.write(content))

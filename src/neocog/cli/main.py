@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import importlib
 import os
 import signal
@@ -29,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)
+    # else Python looks at the end through all that torch has made for what might be thrown away
+    atexit.register(gc.freeze)
     try:
         count = devices.asked(getattr(options, "devices", None), given)
         if count > 1:
