@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import nbformat
@@ -102,6 +103,14 @@ def test_time_left_counts_evaluations_before_and_after_the_first(clock: list[flo
     watch.step(step(10))
     clock[0] += 3  # the validation took three times as long
     assert watch.epoch(EPOCH) == pytest.approx(10 + 3 + 6)
+
+
+def test_time_left_knows_of_a_last_epoch_that_is_a_part_of_one(clock: list[float]) -> None:
+    watch = Clock(epochs=2)  # 12 steps, as `--minutes` may have it, shown as 2 epochs
+    watch.step(dataclasses.replace(step(1), done=1 / 12))
+    clock[0] += 9
+    watch.step(dataclasses.replace(step(10), done=10 / 12))
+    assert watch.epoch(EPOCH) == pytest.approx(2)
 
 
 @pytest.mark.parametrize(

@@ -99,13 +99,13 @@ class Clock:
     def __init__(self, epochs: int, *, check: float = 0.0, final: float = 0.0) -> None:
         self.epochs, self._check, self._final = epochs, check, final
         self._first: float | None = None  # share done when this clock saw its first step
-        self._now = self._trained = self._checked = 0.0
+        self._now = self._trained = self._checked = self._done = 0.0
         self._checks = 0
 
     def step(self, fact: Step) -> float | None:
         """Seconds left; None while it cannot be known."""
         now, before = time.monotonic(), self._now
-        self._now = now
+        self._now, self._done = now, fact.done
         if self._first is None:  # the first step warms up, and a resumed run begins midway
             self._first = fact.done
             return None
@@ -120,7 +120,8 @@ class Clock:
             return None
         self._checked += now - before
         self._checks += 1
-        return self._left((fact.epoch + 1) / self.epochs, self.epochs - fact.epoch - 1)
+        # not (epoch + 1) / epochs: the last epoch may be a part of one
+        return self._left(self._done, self.epochs - fact.epoch - 1)
 
     def _left(self, done: float, checks: int) -> float | None:
         assert self._first is not None
