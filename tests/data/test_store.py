@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neocog.data import segment
+from neocog.data import segment, stores
 from neocog.data import store as module
 from neocog.data.cache import cache_dir
 from neocog.data.store import PixelStore, key_of
@@ -99,7 +99,7 @@ def test_what_a_killed_process_left_is_not_believed_and_goes_away(
     killed.put(0, picture(0))
     part = next(cache_dir().rglob("*.part"))
     assert str(os.getpid()) in part.name
-    monkeypatch.setattr(module, "_runs", lambda pid: False)
+    monkeypatch.setattr(stores, "_runs", lambda pid: False)
     assert len(opened()) == 0
     assert not part.exists()
     killed._drop()

@@ -42,3 +42,11 @@ def test_below_each_picture_stands_what_became_of_it() -> None:
     assert len(axes.images) == 15
     lefts = {image.get_extent()[0] for image in axes.images}
     assert len(lefts) == 5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_pictures_of_a_pixel_or_a_line_are_shown(channels: int, size: tuple[int, int]) -> None:
+    images = torch.zeros(2, channels, *size, dtype=torch.uint8)
+    (axes,) = sheet.figure(images, torch.tensor([0, 1]), ("a", "b")).axes
+    assert [image.get_array().shape[:2] for image in axes.images] == [size, size]

@@ -18,16 +18,14 @@ import hashlib
 import json
 import mmap
 import os
-import re
 import shutil
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock, Thread
 
 import numpy as np
 
+from neocog.data import stores
 from neocog.data.cache import cache_dir
 from neocog.data.segment import Part
 
@@ -37,9 +35,6 @@ SPARED = 0.5  # of the free disk at most
 LOOK_EVERY = 64 * 2**20  # bytes written between looks at what all stores take, at most
 LET_GO = 256 * 2**20  # bytes read before mapped pages are given back: they count as our memory
 NOT_HERE = np.array([[-1, 0, 0]], dtype=np.int64)
-KEY = re.compile("[0-9a-f]{64}")  # the name of a store
-FILE = re.compile(r"[0-9a-f]{16}\.(pixels|index\.npy)|\..+-[0-9]+-[0-9a-f]{16}(\.npy)?\.part")
-ABANDONED = 24 * 3600  # seconds
 MAPPED_STAY = os.name == "nt"  # there a file that is mapped cannot be given another name
 
 Tell = Callable[[str], None]
@@ -81,7 +76,7 @@ class PixelStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             os.utime(self.folder)  # it was used now: others go first where room is needed
-            _sweep(self.folder.parent)
+            stores.sweep(self.folder.parent)
             free = shutil.disk_usage(self.folder).free
             self.limit = min(LARGEST, int(SPARED * free)) if limit is None else limit
         except OSError as error:
@@ -223,16 +218,16 @@ class PixelStore:
     def _has_room(self, size: int) -> bool:
         """Whether so many bytes fit; stores that nobody used for longest make room."""
         root = self.folder.parent
-        taken = {folder: _bytes_in(folder) for folder in _folders(root)}
+        taken = {folder: stores.bytes_in(folder) for folder in stores.folders(root)}
         if self.part is not None:  # and what is on its way to the disk
             on_disk = self.part.path.stat().st_size
             taken[self.folder] = taken.get(self.folder, 0) + self.part.size - on_disk
-        for folder in sorted(taken, key=_used):
+        for folder in sorted(taken, key=stores.used):
             if sum(taken.values()) + self.step <= self.limit:
                 break
             if folder != self.folder:
-                _remove(folder)
-                taken[folder] = _bytes_in(folder)
+                stores.remove(folder)
+                taken[folder] = stores.bytes_in(folder)
         return sum(taken.values()) + size <= self.limit
 
     def _let_go(self, size: int) -> None:
@@ -255,66 +250,3 @@ class PixelStore:
             self.where[self.where == len(self.segments)] = -1
             self.part.drop()
             self.part = None
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    """The stores in a cache."""
-    with contextlib.suppress(OSError):
-        yield from (path for path in root.iterdir() if KEY.fullmatch(path.name) and path.is_dir())
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """What stores have put into a folder."""
-    with contextlib.suppress(OSError):
-        yield from (path for path in folder.iterdir() if FILE.fullmatch(path.name))
-
-
-def _remove(folder: Path) -> None:
-    for path in _files(folder):
-        with contextlib.suppress(OSError):
-            path.unlink()
-    with contextlib.suppress(OSError):  # something else is in it
-        folder.rmdir()
-
-
-def _bytes_in(folder: Path) -> int:
-    total = 0
-    for path in _files(folder):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size
-    return total
-
-
-def _used(folder: Path) -> float:
-    try:
-        return folder.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _sweep(root: Path) -> None:
-    """Remove what processes that are gone left unfinished."""
-    here = socket.gethostname()
-    for path in [path for folder in _folders(root) for path in _files(folder)]:
-        with contextlib.suppress(OSError, ValueError):
-            old = time.time() - path.stat().st_mtime > ABANDONED
-            if path.suffix == ".part":
-                host, pid, _ = path.name[1:].rsplit("-", 2)
-                gone = old or (host == here and not _runs(int(pid)))
-            else:
-                index = path.with_name(f"{path.stem}.index.npy")
-                gone = old and path.suffix == ".pixels" and not index.exists()
-            if gone:
-                path.unlink()
-
-
-def _runs(pid: int) -> bool:
-    if os.name == "nt":  # os.kill would end it
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

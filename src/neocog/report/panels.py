@@ -22,8 +22,8 @@ def picture(axes: Axes, image: Tensor, *, top: float | None = None, left: float 
     """(C, H, W), uint8 or float from 0 to 1, grey or RGB. With `top` and `left`, in pixels, it is
     one of several in the same axes.
     """
-    pixels = image.movedim(0, 2).numpy().squeeze()
-    if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):  # of other channels, their mean
+    pixels = image.movedim(0, 2).numpy()
+    if pixels.shape[2] not in (3, 4):  # of other channels, their mean
         pixels = pixels.mean(2).astype(pixels.dtype)
     most = 255 if pixels.dtype == np.uint8 else 1
     height, width = pixels.shape[:2]
