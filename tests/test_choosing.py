@@ -166,6 +166,19 @@ def test_fused_stages_need_a_c_compiler_to_go_on(
         assert why == reason
 
 
+def test_winograd_needs_a_c_compiler_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopped(tmp_path, CONTIGUOUS)
+    change(folder, hardware={**folder.environment["hardware"], "convolutions": "winograd"})
+    missing = "convolutions by Winograd then, no C compiler now"
+    for there, reason in ((object(), ""), (None, missing)):
+        monkeypatch.setattr("neocog.engine.winograd.library", lambda there=there: there)
+        hardware, why = choosing.as_begun(folder, Wanted())
+        assert (hardware is not None) is (there is not None)
+        assert why == reason
+
+
 def test_held_layers_are_taken_up_again(tmp_path: Path) -> None:
     folder = stopped(tmp_path, CONTIGUOUS)
     as_recorded = Hardware.from_json(folder.environment["hardware"])

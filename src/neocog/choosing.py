@@ -15,7 +15,7 @@ from torch import nn
 
 from neocog.data import notes
 from neocog.data.spec import InputSpec
-from neocog.engine import memory
+from neocog.engine import memory, winograd
 from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, fitted
 from neocog.engine.others import watching_others
 from neocog.engine.stages import library
@@ -130,6 +130,8 @@ def as_begun(folder: RunFolder, wanted: Wanted) -> tuple[Hardware | None, str]:
         differ.append("compiled then, no compiler now")
     if then.norms == "fused" and fitted(then).norms != "fused":
         differ.append("norms fused then, no C compiler now")
+    if then.convolutions == "winograd" and winograd.library() is None:
+        differ.append("convolutions by Winograd then, no C compiler now")
     if then.stages == "fused" and library() is None:
         differ.append("stages fused then, no C compiler now")
     if differ:

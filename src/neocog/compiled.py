@@ -30,7 +30,7 @@ OTHERS = 0o022  # may write: group, everybody
 
 
 def compiled(source: Path, more: Sequence[str] = (), *, folder: Path | None = None) -> Any:
-    """The library of a source, in half a second at most; None where it cannot be made. `more`:
+    """The library of a source, in a second or two; None where it cannot be made. `more`:
     what else the compiler is given.
 
     With `folder` it is kept there, for the next process, under a name that says what it was made

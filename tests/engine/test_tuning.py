@@ -73,12 +73,13 @@ def search(
     pixels: int = LARGE,
     held: tuple[str, ...] = (),
     agrees: Callable[[Hardware], bool] = lambda hardware: True,
+    fit: Callable[[Hardware], Hardware] = machine.fitted,
 ) -> Search:
     def hold(hardware: Hardware, timed: bool) -> Hardware:
         bf16 = hardware.precision == "bf16"
         return dataclasses.replace(hardware, held=held) if bf16 else hardware
 
-    return Search(wanted or Wanted(), default, steps, pixels, times, hold, agrees)
+    return Search(wanted or Wanted(), default, steps, pixels, times, hold, agrees, fit=fit)
 
 
 def test_a_layout_that_saves_a_tenth_is_taken() -> None:
@@ -156,6 +157,23 @@ def test_what_suits_amx_is_tried_against_doing_without(
     assert (found.convolutions, found.norms) == left
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert machine.fitted(default).convolutions == "plain"
+
+
+@pytest.mark.parametrize(("factor", "left"), [(0.5, "winograd"), (1.2, "plain")])
+def test_fewer_products_are_tried_against_doing_without(factor: float, left: str) -> None:
+    def fit(hardware: Hardware) -> Hardware:
+        last = hardware.layout == "channels_last"
+        return dataclasses.replace(hardware, convolutions="winograd" if last else "plain")
+
+    times = Times(winograd=factor)
+    found, _ = search(times, default=fit(LAST), fit=fit).found()
+    assert (found.layout, found.convolutions) == (
+        "channels_last" if factor < 1 else "contiguous",
+        left,
+    )
+    times.asked.clear()
+    search(times, default=LAST).found()  # a network that has no such layers
+    assert all(hardware.convolutions == "plain" for hardware in times.asked)
 
 
 @pytest.mark.parametrize(("factor", "left"), [(0.5, "fused"), (1.2, "plain")])

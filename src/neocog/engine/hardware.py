@@ -21,6 +21,8 @@ from neocog.engine.fused import library, norms_fused
 from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, not_in_place, passes_of
 from neocog.engine.tiles import full_tiles
 from neocog.engine.wide import wide_layers
+from neocog.engine.winograd import fewer_products, has_winograd
+from neocog.engine.winograd import library as winograd_library
 from neocog.errors import UsageError, unknown
 
 # Pixels a step up to which oneDNN's set-up of each call outweighs what it then saves. LeNet-5, two
@@ -85,7 +87,7 @@ class Hardware:
     layout: str = "contiguous"  # or "channels_last"
     precision: str = "fp32"  # or "bf16": convolutions and products; weights and loss stay fp32
     held: tuple[str, ...] = ()  # layers that keep to fp32 in bf16
-    convolutions: str = "plain"  # or "tiled": laid out for AMX
+    convolutions: str = "plain"  # or "tiled": laid out for AMX; "winograd": of fewer products
     norms: str = "plain"  # or "fused": with what follows them, by compiled code of our own
     stages: str = "plain"  # or "fused": convolution, ReLU, pooling of small pictures, likewise
     compile: bool = False
@@ -102,10 +104,12 @@ class Hardware:
         words += [f"{self.threads} thread{'s' * (self.threads > 1)}", f"{self.precision}{held}"]
         words += [self.layout] if self.layout != "contiguous" else []
         words += ["native kernels"] if self.kernels == "native" else []
-        words += ["tiled convolutions"] if self.convolutions == "tiled" else []
-        words += ["fused norms"] if self.norms == "fused" else []
-        words += ["fused stages"] if self.stages == "fused" else []
-        words += ["compiled"] if self.compile else []
+        if self.compile:  # by torch, which leaves none of our own ways
+            words += ["compiled"]
+        else:
+            words += [_CONVOLUTIONS[self.convolutions]] if self.convolutions != "plain" else []
+            words += ["fused norms"] if self.norms == "fused" else []
+            words += ["fused stages"] if self.stages == "fused" else []
         words += [f"batches in {self.accumulate} pieces"] if self.accumulate > 1 else []
         return ", ".join(words)
 
@@ -149,6 +153,8 @@ class Hardware:
                 back.enter_context(not_in_place(network))
             if self.convolutions == "tiled" and not self.compile:
                 back.enter_context(full_tiles(network))
+            if self.convolutions == "winograd" and not self.compile:
+                back.enter_context(fewer_products(network))
             norms, stages = (way == "fused" for way in (self.norms, self.stages))
             if (norms or stages) and not self.compile:
                 back.enter_context(norms_fused(network, norms=norms, stages=stages))
@@ -167,9 +173,10 @@ class Hardware:
         )
 
 
+_CONVOLUTIONS = {"tiled": "tiled convolutions", "winograd": "Winograd convolutions"}
 _RECORDED: dict[str, tuple[object, ...]] = {
     "kernels": ("default", "native"),
-    "convolutions": ("plain", "tiled"),
+    "convolutions": ("plain", "tiled", "winograd"),
     "norms": ("plain", "fused"),
     "stages": ("plain", "fused"),
     "layout": LAYOUTS[1:],
@@ -252,15 +259,23 @@ def has_bf16(device: str) -> bool:
     return bool(units) and _onednn_may(("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT"))
 
 
-def fitted(hardware: Hardware) -> Hardware:
-    """With the ways of convolutions and norms that suit its precision and layout best."""
+def fitted(hardware: Hardware, network: nn.Module | None = None) -> Hardware:
+    """With the ways of convolutions and norms that suit its precision and layout best, and those of
+    a network where it is given.
+    """
     maps = (hardware.device, hardware.precision, hardware.layout)
     suits = maps == ("cpu", "bf16", "channels_last")
     has: Mapping[str, Any] = torch.cpu.get_capabilities()
     tiles = has.get("amx_bf16", False) and _onednn_may(("AMX", "AVX10", "ALL", "DEFAULT"))
+    fewer = (
+        maps == ("cpu", "fp32", "channels_last")
+        and network is not None
+        and has_winograd(network)
+        and winograd_library() is not None
+    )
     return dataclasses.replace(
         hardware,
-        convolutions="tiled" if suits and tiles else "plain",
+        convolutions="tiled" if suits and tiles else "winograd" if fewer else "plain",
         norms="fused" if suits and library() is not None else "plain",
     )
 

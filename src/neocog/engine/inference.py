@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from neocog.engine.hardware import PRECISIONS, Hardware, can_compile, has_bf16
 from neocog.engine.precision import to_hold
+from neocog.engine.winograd import has_winograd, library, with_fewer_products
 from neocog.errors import UsageError, unknown
 
 # How far, as a share of their size, all logits together may be from those of the plain network.
@@ -34,6 +35,7 @@ class Prepared:
     layout: str  # channels_last, contiguous
     compiled: bool
     held: tuple[str, ...] = ()  # layers that keep to fp32 in bf16
+    convolutions: str = "plain"  # or "winograd": of fewer products
     seconds: float = math.inf  # of one call on the example
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -45,6 +47,7 @@ class Prepared:
             "layout": self.layout,
             "compiled": self.compiled,
             "held": list(self.held),
+            "convolutions": self.convolutions,
             "seconds": self.seconds,
         }
 
@@ -158,6 +161,9 @@ def _candidates(
     made = []
     if compiled is not True:
         made.append(Prepared(network, precision, "channels_last", False, held))
+        if (device, precision) == ("cpu", "fp32") and has_winograd(network) and library():
+            quick = with_fewer_products(copy.deepcopy(network))
+            made.append(Prepared(quick, precision, "channels_last", False, held, "winograd"))
     if compiled or (compiled is None and can_compile(device)):
         made.append(Prepared(_compiled(network, device), precision, "channels_last", True, held))
     return [timed for one in made if (timed := _try(one, example, must=compiled is True))]

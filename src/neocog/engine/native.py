@@ -1,4 +1,4 @@
-"""fused.c and stages.c, compiled for the processor they run on, where there is a C compiler."""
+"""fused.c, stages.c and winograd.c, compiled for where they run, where there is a C compiler."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from neocog.data.cache import compiled_dir
 
 SOURCE = Path(__file__).with_name("fused.c")
 STAGES = SOURCE.with_name("stages.c")
+WINOGRAD = SOURCE.with_name("winograd.c")
 WIDTH = 16  # channels are taken so many at a time
 POINTERS = (
     *("x", "more", "scale", "shift", "table", "y", "g"),
@@ -66,8 +67,20 @@ class Stage(ctypes.Structure):
     )
 
 
+class Convolution(ctypes.Structure):
+    """As in winograd.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("n", "high", "wide", "in_", "tall", "broad", "out")),
+        ("pad", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in ("threads", "turned")),
+        *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "g", "y")),
+        *((name, ctypes.c_void_p) for name in ("of_weight", "of_bias")),
+    )
+
+
 def built(source: Path) -> Any:
-    """The library of a source, in half a second at most; None where it cannot be made."""
+    """The library of a source, in a second or two at most; None where it cannot be made."""
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
     if not openmp.is_file():
         return None

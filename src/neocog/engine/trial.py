@@ -55,13 +55,15 @@ def tuned(
     """
     pixels = shape[0] * shape[2] * shape[3]
     default = dataclasses.replace(machine.choose(wanted, pixels=pixels), memory=memory)
-    default = machine.with_stages(default, network)
+    default = machine.with_stages(machine.fitted(default, network), network)
     key = fingerprint(network, wanted, default, recipe=recipe, shape=shape)
     try:
         with _random_numbers_aside(default.device):
             trial = Trial(network, recipe, shape, classes, default.device)
             hold = partial(_held, trial.network, shape, wanted.precision == "bf16")
-            search = Search(wanted, default, steps, pixels, trial, hold, trial.agrees, tell)
+            fit = partial(machine.fitted, network=trial.network)
+            agrees = trial.agrees
+            search = Search(wanted, default, steps, pixels, trial, hold, agrees, tell, fit=fit)
             return search.answer(answers, key, layers=_layers(network))
     except Exception as error:  # whatever a user's network raises on being copied, or tried
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__

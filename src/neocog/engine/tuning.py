@@ -35,6 +35,7 @@ ALONE = {machine.UNMEASURED: "there is no other way here"}
 Seconds = Callable[[Hardware], float]  # of one step
 Hold = Callable[[Hardware, bool], Hardware]  # with the layers that bf16 does not suit; timed?
 Agrees = Callable[[Hardware], bool]  # whether compiled it computes what it computes uncompiled
+Fit = Callable[[Hardware], Hardware]  # with the ways that suit its precision and layout
 Tell = Callable[[str], None]
 
 
@@ -51,6 +52,7 @@ class Search:
     agrees: Agrees
     tell: Tell | None = None
     spent: float = 0.0
+    fit: Fit = machine.fitted
     best: dict[Hardware, float] = field(default_factory=dict)
     tried: set[Hardware] = field(default_factory=set)  # without what was held in each
 
@@ -197,14 +199,14 @@ def _layout(search: Search, now: Hardware) -> Hardware | None:
     if search.wanted.layout != "auto":
         return None
     other = "contiguous" if now.layout == "channels_last" else "channels_last"
-    return machine.fitted(replace(now, layout=other, held=()))
+    return search.fit(replace(now, layout=other, held=()))
 
 
 def _precision(search: Search, now: Hardware) -> Hardware | None:
     if search.wanted.precision != "auto" or not machine.has_bf16(now.device):
         return None
     other = "fp32" if now.precision == "bf16" else "bf16"
-    return machine.fitted(replace(now, precision=other, held=()))
+    return search.fit(replace(now, precision=other, held=()))
 
 
 def _threads(search: Search, now: Hardware) -> Hardware | None:
@@ -224,12 +226,12 @@ def _kernels(search: Search, now: Hardware) -> Hardware | None:
 
 
 def _convolutions(search: Search, now: Hardware) -> Hardware | None:
-    best = machine.fitted(now).convolutions
+    best = search.fit(now).convolutions
     return replace(now, convolutions="plain" if now.convolutions == best else best)
 
 
 def _norms(search: Search, now: Hardware) -> Hardware | None:
-    best = machine.fitted(now).norms
+    best = search.fit(now).norms
     return replace(now, norms="plain" if now.norms == best else best)
 
 

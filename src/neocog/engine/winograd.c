@@ -1,0 +1,425 @@
+/* Convolutions of 3x3 by a quarter of the products: Winograd's F(4x4, 3x3), forwards and backwards.
+
+   A square of 6x6 pixels and a kernel, each as they are seen at 36 points, are multiplied point by point,
+   and of the sums over the channels 4x4 outputs are made: 36 products, where 144 are usual. The points
+   are pairs of 0, infinity, and the roots of 1/2 and of 2 with either sign. With 0, 1 and 2, as they are
+   mostly printed, what is rounded off is two to three times as much.
+
+   Maps are float32, channels last; weights (out, 3, 3, in). A thread takes so many tiles at a time that
+   they stay in its core's cache. Compiled where it runs, by native.py. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef LANES
+#ifdef __AVX512F__
+#define LANES 16
+#else
+#define LANES 8
+#endif
+#endif
+enum { ROWS = LANES == 16 ? 12 : 6, PAIR = 2 * LANES }; /* sums that are held in registers */
+enum { POINTS = 36, SIDE = 6, OUT = 4, PIXELS = OUT * OUT, TAPS = 3, LINE = 16 };
+/* Tiles at a time: as many as fill most of a core's second cache, but so many that what is read once
+   for all of them is worth it: forwards the weights, backwards the sums. */
+enum { CACHE = 640 * 1024, FEWEST = 24, FEWEST_BACK = 72, MOST = 96 };
+enum { MEMORY = 128 * 1024 * 1024 }; /* bytes of the sums that threads have for themselves */
+
+/* As it lies in memory, and in registers: what is spilled from those is written whole. */
+typedef float floats __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef float held __attribute__((vector_size(4 * LANES)));
+
+static const float ROOT = 1.41421356237309504880f, HALF_ROOT = 0.70710678118654752440f;
+
+/* n maps of high x wide pixels and `in` channels, framed by `pad`, and what is made of them: tall x broad
+   pixels, `out` channels. Turned, the weights are those of the way back: (in, 3, 3, out), the taps in the
+   reverse order. */
+typedef struct {
+    int64_t n, high, wide, in, tall, broad, out, pad;
+    int32_t threads, turned;
+    const float *x, *weight, *bias, *g;
+    float *y, *of_weight, *of_bias;
+} Convolution;
+
+typedef struct {
+    int64_t down, across, all, some, blocks; /* tiles of a map, of all maps, and at most at a time */
+} Tiles;
+
+/* In blocks of which each thread takes as many. `channels`: those of what is kept of a block. */
+static Tiles tiles_of(const Convolution *c, int64_t channels, int64_t fewest) {
+    Tiles t;
+    t.down = (c->tall + OUT - 1) / OUT;
+    t.across = (c->broad + OUT - 1) / OUT;
+    t.all = c->n * t.down * t.across;
+    int64_t fit = CACHE / (4 * POINTS * channels);
+    int64_t some = fit < fewest ? fewest : fit > MOST ? MOST : fit / ROWS * ROWS;
+    t.blocks = (t.all + some * c->threads - 1) / (some * c->threads) * c->threads;
+    t.some = (t.all + t.blocks - 1) / t.blocks;
+    return t;
+}
+
+static float *room(int64_t count) { return aligned_alloc(4 * LINE, (count + LINE - 1) / LINE * 4 * LINE); }
+
+static float *zeros(int64_t count) {
+    float *made = room(count);
+    return made ? memset(made, 0, 4 * count) : 0;
+}
+
+/* Numbers from one point to the next: a line more than there are, or for most numbers of channels all
+   points would share a few sets of the cache. */
+static int64_t apart(int64_t numbers) { return numbers + LINE; }
+
+/* ---- In one dimension: pixels, outputs and kernels, and the points ---- */
+
+#define ALONG static inline __attribute__((always_inline)) void
+
+/* Six pixels as seen at the points. */
+ALONG seen(const held *d, int step, held *to, int by) {
+    held d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+    held near = d4 - 2 * d2, odd = HALF_ROOT * d3 - ROOT * d1;
+    held far = d4 - 0.5f * d2, far_odd = ROOT * d3 - HALF_ROOT * d1;
+    to[0] = d0 - 2.5f * d2 + d4;
+    to[by] = near + odd;
+    to[2 * by] = near - odd;
+    to[3 * by] = far + far_odd;
+    to[4 * by] = far - far_odd;
+    to[5 * by] = d1 - 2.5f * d3 + d5;
+}
+
+/* Of the products at the points, four outputs. */
+ALONG made(const held *m, int step, held *to, int by) {
+    held near = m[step] + m[2 * step], odd = HALF_ROOT * (m[step] - m[2 * step]);
+    held far = m[3 * step] + m[4 * step], far_odd = ROOT * (m[3 * step] - m[4 * step]);
+    to[0] = m[0] + near + far;
+    to[by] = odd + far_odd;
+    to[2 * by] = 0.5f * near + 2 * far;
+    to[3 * by] = 0.5f * odd + 2 * far_odd + m[5 * step];
+}
+
+/* And back: of the slopes of four outputs, those of the products. */
+ALONG made_back(const held *g, int step, held *to, int by) {
+    held near = g[0] + 0.5f * g[2 * step], odd = HALF_ROOT * (g[step] + 0.5f * g[3 * step]);
+    held far = g[0] + 2 * g[2 * step], far_odd = ROOT * (g[step] + 2 * g[3 * step]);
+    to[0] = g[0];
+    to[by] = near + odd;
+    to[2 * by] = near - odd;
+    to[3 * by] = far + far_odd;
+    to[4 * by] = far - far_odd;
+    to[5 * by] = g[3 * step];
+}
+
+/* A kernel's three taps at the points. */
+ALONG kernel(const held *w, int step, held *to, int by) {
+    held near = (w[0] + 0.5f * w[2 * step]) * (-1 / 1.5f), odd = (HALF_ROOT * w[step]) * (-1 / 1.5f);
+    held far = (w[0] + 2 * w[2 * step]) * (1 / 6.0f), far_odd = (ROOT * w[step]) * (1 / 6.0f);
+    to[0] = w[0];
+    to[by] = near + odd;
+    to[2 * by] = near - odd;
+    to[3 * by] = far + far_odd;
+    to[4 * by] = far - far_odd;
+    to[5 * by] = w[2 * step];
+}
+
+/* And back: of the slopes at the points, those of the taps. */
+ALONG kernel_back(const held *u, int step, held *to, int by) {
+    held near = (u[step] + u[2 * step]) * (-1 / 1.5f), odd = (u[step] - u[2 * step]) * (-1 / 1.5f);
+    held far = (u[3 * step] + u[4 * step]) * (1 / 6.0f), far_odd = (u[3 * step] - u[4 * step]) * (1 / 6.0f);
+    to[0] = u[0] + near + far;
+    to[by] = HALF_ROOT * odd + ROOT * far_odd;
+    to[2 * by] = 0.5f * near + 2 * far + u[5 * step];
+}
+
+/* ---- Tiles ---- */
+
+typedef struct {
+    int64_t i, y, x; /* the map, and where in it the outputs of a tile begin */
+} Place;
+
+static Place place_of(const Tiles *t, int64_t tile) {
+    int64_t row = tile / t->across;
+    return (Place){row / t->down, row % t->down * OUT, tile % t->across * OUT};
+}
+
+/* Where the pixels of a square lie that begins at (y, x) of a map; outside of it, where zeros are. */
+static void square(const float *map, int64_t high, int64_t wide, int64_t channels, int64_t y, int64_t x,
+                   int side, const float *nothing, const float **at) {
+    for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) {
+            int inside = y + i >= 0 && y + i < high && x + j >= 0 && x + j < wide;
+            at[i * side + j] = inside ? map + ((y + i) * wide + x + j) * channels : nothing;
+        }
+}
+
+/* Tiles of x as they are seen at the points: (36, some tiles, in). */
+static void see(const Convolution *c, const Tiles *t, int64_t first, int64_t many, const float *nothing,
+                float *to) {
+    int64_t point = apart(t->some * c->in);
+    const float *at[POINTS];
+    for (int64_t k = 0; k < many; k++, to += c->in) {
+        Place p = place_of(t, first + k);
+        const float *map = c->x + p.i * c->high * c->wide * c->in;
+        square(map, c->high, c->wide, c->in, p.y - c->pad, p.x - c->pad, SIDE, nothing, at);
+        for (int64_t v = 0; v < c->in; v += LANES) {
+            held d[POINTS], half[POINTS], line[SIDE];
+            for (int i = 0; i < POINTS; i++) d[i] = *(const floats *)(at[i] + v);
+            for (int j = 0; j < SIDE; j++) seen(d + j, SIDE, half + j, SIDE);
+            for (int i = 0; i < SIDE; i++) {
+                seen(half + i * SIDE, 1, line, 1);
+                for (int j = 0; j < SIDE; j++) *(floats *)(to + (i * SIDE + j) * point + v) = line[j];
+            }
+        }
+    }
+}
+
+/* Of the sums at the points, (36, some tiles, width), so many channels of the outputs of tiles. */
+static void make(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
+                 int64_t width, const float *from) {
+    int64_t point = apart(t->some * width);
+    for (int64_t k = 0; k < many; k++, from += width) {
+        Place p = place_of(t, first + k);
+        int64_t rows = c->tall - p.y < OUT ? c->tall - p.y : OUT;
+        int64_t columns = c->broad - p.x < OUT ? c->broad - p.x : OUT;
+        float *to = c->y + ((p.i * c->tall + p.y) * c->broad + p.x) * c->out + begin;
+        for (int64_t v = 0; v < width; v += LANES) {
+            held m[POINTS], half[OUT * SIDE], line[OUT];
+            held bias = c->bias ? *(const floats *)(c->bias + begin + v) : (held){0};
+            for (int i = 0; i < POINTS; i++) m[i] = *(const floats *)(from + i * point + v);
+            for (int j = 0; j < SIDE; j++) made(m + j, SIDE, half + j, SIDE);
+            for (int i = 0; i < rows; i++) {
+                made(half + i * SIDE, 1, line, 1);
+                for (int j = 0; j < columns; j++)
+                    *(floats *)(to + (i * c->broad + j) * c->out + v) = line[j] + bias;
+            }
+        }
+    }
+}
+
+/* Of the slopes g of tiles those of the sums at the points, (36, some tiles, shared), for the `shared`
+   channels from `begin` on; the slopes of the bias are added up. */
+static void make_back(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
+                      int64_t shared, const float *nothing, float *to, float *bias) {
+    int64_t point = apart(t->some * shared);
+    const float *at[PIXELS];
+    for (int64_t k = 0; k < many; k++, to += shared) {
+        Place p = place_of(t, first + k);
+        const float *map = c->g + p.i * c->tall * c->broad * c->out;
+        square(map, c->tall, c->broad, c->out, p.y, p.x, OUT, nothing, at);
+        for (int64_t v = 0; v < shared; v += LANES) {
+            held g[PIXELS], half[SIDE * OUT], line[SIDE], sum = {0};
+            for (int i = 0; i < PIXELS; i++) {
+                g[i] = *(const floats *)(at[i] + begin + v);
+                sum += g[i];
+            }
+            *(floats *)(bias + begin + v) += sum;
+            for (int j = 0; j < OUT; j++) made_back(g + j, OUT, half + j, OUT);
+            for (int i = 0; i < SIDE; i++) {
+                made_back(half + i * OUT, 1, line, 1);
+                for (int j = 0; j < SIDE; j++) *(floats *)(to + (i * SIDE + j) * point + v) = line[j];
+            }
+        }
+    }
+}
+
+/* ---- Products ---- */
+
+/* to[i, j] (+)= the sum over s of a[i, s] b[s, j], of up to ROWS rows and two vectors, in registers. */
+ALONG product(const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_step, int64_t many,
+              float *to, int64_t to_row, const int add, const int rows, const int vectors) {
+    held sums[ROWS][2];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++)
+            sums[i][j] = add ? *(floats *)(to + i * to_row + j * LANES) : (held){0};
+    for (int64_t s = 0; s < many; s++, a += a_step, b += b_step) {
+        held line[2];
+        for (int j = 0; j < vectors; j++) line[j] = *(const floats *)(b + j * LANES);
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++) sums[i][j] += a[i * a_row] * line[j];
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++) *(floats *)(to + i * to_row + j * LANES) = sums[i][j];
+}
+
+/* With their sizes known to the compiler all sums stay in registers. */
+typedef void Product(const float *, int64_t, const float *, int64_t, int64_t, float *, int64_t);
+#define ONE(NAME, A_ROW, A_STEP, ADD, ROW, VECTORS)                                                    \
+    static void NAME##ROW##x##VECTORS(const float *a, int64_t n, const float *b, int64_t step,         \
+                                      int64_t many, float *to, int64_t to_row) {                       \
+        product(a, A_ROW, A_STEP, b, step, many, to, to_row, ADD, ROW, VECTORS);                       \
+    }
+#define SIZED(ROW)                                                                                     \
+    ONE(forwards, n, 1, 0, ROW, 1)                                                                     \
+    ONE(forwards, n, 1, 0, ROW, 2) ONE(backwards, 1, n, 1, ROW, 1) ONE(backwards, 1, n, 1, ROW, 2)
+#define BOTH(NAME, ROW) {NAME##ROW##x1, NAME##ROW##x2}
+#define SIX(NAME)                                                                                      \
+    BOTH(NAME, 1), BOTH(NAME, 2), BOTH(NAME, 3), BOTH(NAME, 4), BOTH(NAME, 5), BOTH(NAME, 6)
+SIZED(1) SIZED(2) SIZED(3) SIZED(4) SIZED(5) SIZED(6)
+#if LANES == 16
+SIZED(7) SIZED(8) SIZED(9) SIZED(10) SIZED(11) SIZED(12)
+#define ALL(NAME)                                                                                      \
+    {SIX(NAME), BOTH(NAME, 7), BOTH(NAME, 8), BOTH(NAME, 9), BOTH(NAME, 10), BOTH(NAME, 11), BOTH(NAME, 12)}
+#else
+#define ALL(NAME) {SIX(NAME)}
+#endif
+static Product *const forwards[ROWS][2] = ALL(forwards), *const backwards[ROWS][2] = ALL(backwards);
+
+/* (many, in) by a strip of the weights at one point, (in, width), give (many, width). */
+static void weighted(const float *a, int64_t many, int64_t in, const float *weights, int64_t width,
+                     float *to) {
+    int64_t parts = (many + ROWS - 1) / ROWS;
+    for (int64_t p = 0; p < parts; p++) {
+        int64_t i = many * p / parts, until = many * (p + 1) / parts;
+        forwards[until - i - 1][width / LANES - 1](a + i * in, in, weights, width, in, to + i * width, width);
+    }
+}
+
+/* Slopes (many, shared) by what was seen, (many, in), summed over the former: added to (shared, in). */
+static void learnt(const float *slopes, int64_t many, int64_t shared, const float *given, int64_t in,
+                   float *to) {
+    int64_t parts = (shared + ROWS - 1) / ROWS;
+    for (int64_t k = 0; k < in; k += PAIR) {
+        int vectors = in - k < PAIR ? 1 : 2;
+        for (int64_t p = 0; p < parts; p++) {
+            int64_t i = shared * p / parts, until = shared * (p + 1) / parts;
+            backwards[until - i - 1][vectors - 1](slopes + i, shared, given + k, in, many,
+                                                  to + i * in + k, in);
+        }
+    }
+}
+
+/* ---- Kernels ---- */
+
+ALONG kernel_seen(const held *w, held *u) {
+    held half[SIDE * TAPS];
+    for (int j = 0; j < TAPS; j++) kernel(w + j, TAPS, half + j, TAPS);
+    for (int y = 0; y < SIDE; y++) kernel(half + y * TAPS, 1, u + y * SIDE, 1);
+}
+
+/* The kernels at the points, in the strips that `weighted` reads: two vectors of outputs at a time, the
+   weights of a pixel's channels below each other. */
+static void kernels(const Convolution *c, float *to) {
+    int64_t point = apart(c->in * c->out);
+#pragma omp parallel for num_threads(c->threads) schedule(static) collapse(2)
+    for (int64_t strip = 0; strip < c->out; strip += PAIR)
+        for (int64_t i = 0; i < c->in; i += LANES) {
+            int64_t width = c->out - strip < PAIR ? LANES : PAIR;
+            float *at = to + strip * c->in + i * width;
+            held w[TAPS * TAPS], u[POINTS];
+            if (c->turned)
+                for (int64_t k = 0; k < LANES; k++)
+                    for (int64_t o = 0; o < width; o += LANES) {
+                        const float *from = c->weight + (i + k) * TAPS * TAPS * c->out + strip + o;
+                        for (int t = 0; t < TAPS * TAPS; t++)
+                            w[TAPS * TAPS - 1 - t] = *(const floats *)(from + t * c->out);
+                        kernel_seen(w, u);
+                        for (int p = 0; p < POINTS; p++) *(floats *)(at + p * point + k * width + o) = u[p];
+                    }
+            else
+                for (int64_t o = 0; o < width; o++) {
+                    const float *from = c->weight + (strip + o) * TAPS * TAPS * c->in + i;
+                    for (int t = 0; t < TAPS * TAPS; t++) w[t] = *(const floats *)(from + t * c->in);
+                    kernel_seen(w, u);
+                    for (int p = 0; p < POINTS; p++)
+                        for (int k = 0; k < LANES; k++) at[p * point + k * width + o] = u[p][k];
+                }
+        }
+}
+
+/* Of slopes at the points, (pieces, 36, out, in), those of the weights. */
+static void kernels_back(const Convolution *c, const float *sums, int64_t pieces) {
+    int64_t point = apart(c->in * c->out);
+#pragma omp parallel for num_threads(c->threads) schedule(static)
+    for (int64_t o = 0; o < c->out; o++)
+        for (int64_t i = 0; i < c->in; i += LANES) {
+            held u[POINTS], half[TAPS * SIDE], line[TAPS];
+            for (int p = 0; p < POINTS; p++) {
+                const float *from = sums + p * point + o * c->in + i;
+                u[p] = *(const floats *)from;
+                for (int64_t piece = 1; piece < pieces; piece++)
+                    u[p] += *(const floats *)(from + piece * POINTS * point);
+            }
+            for (int x = 0; x < SIDE; x++) kernel_back(u + x, SIDE, half + x, SIDE);
+            for (int y = 0; y < TAPS; y++) {
+                kernel_back(half + y * SIDE, 1, line, 1);
+                for (int x = 0; x < TAPS; x++)
+                    *(floats *)(c->of_weight + ((o * TAPS + y) * TAPS + x) * c->in + i) = line[x];
+            }
+        }
+}
+
+/* ---- Whole convolutions: 0, or 1 where there is no memory ---- */
+
+int64_t neocog_winograd_lanes(void) { return LANES; }
+
+/* y of x and the weights; the same whatever the number of threads. */
+int neocog_winograd(const Convolution *c) {
+    Tiles t = tiles_of(c, c->in, FEWEST);
+    int64_t weight = apart(c->in * c->out), in = apart(t.some * c->in);
+    float *weights = room(POINTS * weight), *nothing = zeros(c->in);
+    int none = !weights || !nothing, failed = none;
+    if (!none) kernels(c, weights);
+#pragma omp parallel num_threads(c->threads) reduction(| : failed)
+    {
+        float *given = none ? 0 : room(POINTS * in), *sums = none ? 0 : room(POINTS * apart(t.some * PAIR));
+        failed |= !given || !sums;
+#pragma omp for schedule(static)
+        for (int64_t b = 0; b < t.blocks; b++) {
+            if (failed) continue;
+            int64_t first = t.all * b / t.blocks, many = t.all * (b + 1) / t.blocks - first;
+            see(c, &t, first, many, nothing, given);
+            for (int64_t o = 0; o < c->out; o += PAIR) {
+                int64_t width = c->out - o < PAIR ? LANES : PAIR, out = apart(t.some * width);
+                for (int p = 0; p < POINTS; p++)
+                    weighted(given + p * in, many, c->in, weights + p * weight + o * c->in, width,
+                             sums + p * out);
+                make(c, &t, first, many, o, width, sums);
+            }
+        }
+        free(given);
+        free(sums);
+    }
+    free(weights);
+    free(nothing);
+    return failed;
+}
+
+/* of_weight and of_bias, of x and g. Threads take pieces of the tiles, each with sums of its own; where
+   these would be too large, several share a piece, each some of the output channels. */
+int neocog_winograd_back(const Convolution *c) {
+    Tiles t = tiles_of(c, c->in + c->out, FEWEST_BACK);
+    int64_t weight = apart(c->in * c->out);
+    int64_t pieces = MEMORY / (4 * POINTS * weight), vectors = c->out / LANES;
+    pieces = pieces < 1 ? 1 : pieces > c->threads ? c->threads : pieces;
+    int64_t shares = c->threads / pieces < vectors ? c->threads / pieces : vectors;
+    float *sums = zeros(pieces * POINTS * weight), *biases = zeros(pieces * c->out);
+    float *nothing = zeros(c->in > c->out ? c->in : c->out);
+    int none = !sums || !biases || !nothing, failed = none;
+#pragma omp parallel for num_threads(c->threads) schedule(static, 1) reduction(| : failed)
+    for (int64_t task = 0; task < pieces * shares; task++) {
+        int64_t piece = task / shares, share = task % shares;
+        int64_t begin = vectors * share / shares * LANES;
+        int64_t shared = vectors * (share + 1) / shares * LANES - begin;
+        int64_t in = apart(t.some * c->in), out = apart(t.some * shared);
+        float *given = none ? 0 : room(POINTS * in), *slopes = none ? 0 : room(POINTS * out);
+        failed |= !given || !slopes;
+        for (int64_t b = t.blocks * piece / pieces; b < t.blocks * (piece + 1) / pieces && !failed; b++) {
+            int64_t first = t.all * b / t.blocks, many = t.all * (b + 1) / t.blocks - first;
+            float *to = sums + piece * POINTS * weight + begin * c->in;
+            see(c, &t, first, many, nothing, given);
+            make_back(c, &t, first, many, begin, shared, nothing, slopes, biases + piece * c->out);
+            for (int p = 0; p < POINTS; p++)
+                learnt(slopes + p * out, many, shared, given + p * in, c->in, to + p * weight);
+        }
+        free(given);
+        free(slopes);
+    }
+    if (!failed) kernels_back(c, sums, pieces);
+    for (int64_t o = 0; o < c->out && !failed; o++) {
+        c->of_bias[o] = 0;
+        for (int64_t piece = 0; piece < pieces; piece++) c->of_bias[o] += biases[piece * c->out + o];
+    }
+    free(sums);
+    free(biases);
+    free(nothing);
+    return failed;
+}

@@ -1,0 +1,339 @@
+"""3x3 convolutions by fewer products, beside torch's: numbers, gradients, choice, bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.engine.test_fused import needs_compiler
+from torch import Tensor, nn
+
+from neocog.compiled import compiled
+from neocog.engine import inference, native, winograd
+from neocog.engine.hardware import Hardware, Wanted, choose, fitted, plain
+from neocog.engine.winograd import convolved, fewer_products, has_winograd, is_worth, library
+from neocog.networks import create
+
+LAST = torch.channels_last
+ROUNDED = 3e-6  # of all numbers together; a direct sum in float32 loses 1e-6 of them
+
+# pictures, channels, high, wide; maps, padding, bias
+SHAPES = [
+    (8, 16, 32, 32, 16, 1, False),  # ResNet-20's first stage
+    (40, 64, 7, 7, 48, 1, True),  # tiles that reach beyond the map
+    (5, 24, 13, 9, 40, 0, True),  # vectors that are no pairs, maps that are no squares
+    (33, 16, 4, 6, 72, 2, True),
+    (3, 136, 12, 16, 16, 1, False),  # more channels in than out
+    (2, 16, 90, 70, 16, 1, True),  # many tiles of one picture
+    (1, 256, 28, 25, 32, 1, True),
+]
+
+
+def given_of(shape: tuple[Any, ...]) -> tuple[list[Tensor], Tensor, int]:
+    """Pictures, weights and bias, the slopes of what is made of them, and the padding."""
+    n, channels, high, wide, maps, pad, bias = shape
+    torch.manual_seed(0)
+    x = torch.randn(n, channels, high, wide)
+    weight = torch.randn(maps, channels, 3, 3) / math.sqrt(9 * channels)
+    g = torch.randn(n, maps, high + 2 * pad - 2, wide + 2 * pad - 2)
+    return [x, weight, *([torch.randn(maps)] if bias else [])], g, pad
+
+
+def found_of(shape: tuple[Any, ...], lib: Any) -> list[Tensor]:
+    """Outputs and gradients: by fewer products, or, without `lib`, directly in float64."""
+    leaves, g, pad = given_of(shape)
+    kind = torch.float64 if lib is None else torch.float32
+    mine = [t.to(kind).requires_grad_() for t in leaves]
+    x, weight, *rest = mine
+    bias = rest[0] if rest else None
+    if lib is None:
+        y = F.conv2d(x, weight, bias, padding=pad)
+    else:
+        y = convolved(x, weight, bias, pad, lib)
+    return [y.detach(), *torch.autograd.grad(y, mine, g.to(kind))]
+
+
+def error(given: Tensor, wanted: Tensor) -> float:
+    assert given.shape == wanted.shape
+    return float((given - wanted).norm() / wanted.norm())
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_outputs_and_gradients_are_those_of_a_direct_sum(shape: tuple[Any, ...]) -> None:
+    made, wanted = found_of(shape, library()), found_of(shape, None)
+    assert made[0].is_contiguous(memory_format=LAST)
+    assert max(map(error, made, wanted)) < ROUNDED
+    # nowhere is one number far off, as at the edge of a map or of a tile
+    for one, other in zip(made, wanted, strict=True):
+        assert float((one - other).abs().max()) < 20 * ROUNDED * float(other.std())
+
+
+@needs_compiler
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_vectors_of_either_length_give_the_same(lanes: int) -> None:
+    """What is compiled where there is AVX-512 and where there is not, on whatever machine."""
+    openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    made_for = compiled(native.WINOGRAD, (f"-DLANES={lanes}", "-O1", "-fopenmp", str(openmp)))
+    assert made_for.neocog_winograd_lanes() == lanes
+    whole = [shape for shape in SHAPES if shape[1] % lanes == shape[4] % lanes == 0]
+    assert len(whole) >= 4
+    for shape in whole:
+        made, wanted = found_of(shape, made_for), found_of(shape, None)
+        assert max(map(error, made, wanted)) < ROUNDED
+
+
+@needs_compiler
+def test_it_is_hardly_rounded_more_than_torch_rounds() -> None:
+    """Points of 0, 1 and 2, which are mostly printed, would lose two and a half times as much."""
+    leaves, _, pad = given_of((4, 256, 16, 16, 64, 1, False))
+    x, weight = leaves
+    exact = F.conv2d(x.double(), weight.double(), padding=pad)
+    ours = error(convolved(x, weight, None, pad, library()), exact)
+    assert ours < 2e-6
+    assert ours < 5 * error(F.conv2d(x, weight, padding=pad), exact)
+
+
+@needs_compiler
+def test_threads_share_tiles_and_channels() -> None:
+    """With 512 channels either way no more than three threads have sums of their own."""
+    shape, found = (34, 512, 4, 4, 512, 1, True), {}
+    wanted, before = found_of(shape, None), torch.get_num_threads()
+    try:
+        for threads in (1, 2, 5, 8):
+            torch.set_num_threads(threads)
+            found[threads], again = (found_of(shape, library()) for _ in range(2))
+            assert max(map(error, found[threads], wanted)) < ROUNDED
+            assert all(map(torch.equal, found[threads], again))
+    finally:
+        torch.set_num_threads(before)
+    for made in found.values():  # of the weights other sums are taken
+        assert all(map(torch.equal, made[:2], found[1][:2]))
+
+
+@needs_compiler
+@pytest.mark.parametrize("given", ["strided", "expanded", "channels last", "contiguous"])
+def test_maps_and_weights_may_lie_otherwise(given: str) -> None:
+    leaves, g, pad = given_of((6, 16, 12, 12, 24, 1, False))
+    x, weight = leaves
+    if given == "strided":
+        x = torch.randn(6, 32, 12, 24)[:, ::2, :, ::2]
+    elif given == "expanded":
+        x, g = x[:, :1].expand(-1, 16, -1, -1), g[:1].expand(6, -1, -1, -1)
+    elif given == "channels last":
+        x, weight = x.to(memory_format=LAST), weight.to(memory_format=LAST)
+    found = []
+    for way in (
+        lambda x, w: convolved(x, w, None, pad, library()),
+        lambda x, w: F.conv2d(x, w, padding=pad),
+    ):
+        mine = [x.detach().requires_grad_(), weight.detach().requires_grad_()]
+        y = way(*mine)
+        found.append([y.detach(), *torch.autograd.grad(y, mine, g)])
+    assert max(map(error, *found)) < ROUNDED
+
+
+@needs_compiler
+def test_what_needs_no_gradient_gets_none() -> None:
+    (x, weight, bias), g, pad = given_of((6, 16, 12, 12, 24, 1, True))
+    y = convolved(x, weight.requires_grad_(), bias, pad, library())
+    y.backward(g)
+    assert x.grad is None
+    assert bias.grad is None
+    (wanted,) = torch.autograd.grad(F.conv2d(x, weight, bias, padding=pad), weight, g)
+    assert weight.grad is not None
+    assert error(weight.grad, wanted) < ROUNDED
+
+
+@needs_compiler
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_no_number_is_not_lost(bad: float) -> None:
+    """It spreads over a tile, and no further; a direct sum gives it to nine outputs."""
+    (x, weight), _, pad = given_of((2, 16, 16, 16, 16, 1, False))
+    x[1, 3, 5, 6] = bad
+    wanted, made = F.conv2d(x, weight, padding=pad), convolved(x, weight, None, pad, library())
+    assert not made[~wanted.isfinite()].isfinite().any()
+    assert torch.equal(made.isfinite()[:, :, 8:, 8:], wanted.isfinite()[:, :, 8:, 8:])
+    assert made[0].isfinite().all()
+
+
+@needs_compiler
+def test_no_second_derivative_is_made_up() -> None:
+    (x, weight), _, pad = given_of((6, 16, 12, 12, 24, 1, False))
+    y = convolved(x.requires_grad_(), weight, None, pad, library())
+    (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
+def test_which_layers_have_fewer_products() -> None:
+    assert has_winograd(nn.Sequential(nn.Conv2d(16, 16, 3)))
+    assert has_winograd(nn.Conv2d(64, 128, 3, padding=1, bias=False))
+    assert has_winograd(create("resnet20_cifar", seed=0))
+    assert not has_winograd(create("lenet5", seed=0))
+    others = [
+        nn.Conv2d(16, 16, 5, padding=2),
+        nn.Conv2d(16, 16, (3, 1)),
+        nn.Conv2d(16, 16, 3, stride=2),
+        nn.Conv2d(16, 16, 3, dilation=2),
+        nn.Conv2d(32, 32, 3, groups=2),
+        nn.Conv2d(16, 16, 3, padding="same"),
+        nn.Conv2d(16, 16, 3, padding=(1, 0)),
+        nn.Conv2d(16, 16, 3, padding=3),
+        nn.Conv2d(16, 16, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(3, 64, 3),
+        nn.Conv2d(64, 10, 3),
+        nn.Conv2d(16, 16, 3).double(),
+        nn.ConvTranspose2d(16, 16, 3),
+        type("Own", (nn.Conv2d,), {})(16, 16, 3),
+    ]
+    assert not any(map(has_winograd, others))
+
+
+def test_where_they_are_worth_it() -> None:
+    assert is_worth(32, 32, 1)
+    assert is_worth(7, 7, 32)  # four tiles of four pixels reach one pixel beyond
+    assert is_worth(13, 13, 8)
+    assert is_worth(6, 6, 128)
+    assert is_worth(3, 3, 128)
+    assert not is_worth(5, 5, 128)  # 2.56 times as many products as outputs need
+    assert not is_worth(2, 2, 128)
+    assert not is_worth(1, 1, 128)
+    assert not is_worth(7, 7, 4)  # the weights would be looked at for sixteen tiles
+    assert not is_worth(0, 32, 8)
+
+
+@needs_compiler
+@pytest.mark.parametrize("what", ["few", "half", "autocast", "picture", "channels", "own", "slim"])
+def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = nn.Conv2d(16, 16, 3, padding=1), torch.randn(4, 16, 16, 16)
+    library()  # made, before nothing can be
+    if what == "slim":
+        layer = nn.Conv2d(20, 16, 3, padding=1)  # no whole number of vectors
+        x = torch.randn(4, 20, 16, 16)
+    if what == "few":
+        x = x[:, :, :5, :5]
+    if what == "own":  # a forward that somebody else gave it, and that ends here
+        vars(layer)["forward"] = lambda x: x + 1
+        with fewer_products(layer):
+            torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1))
+        assert torch.equal(layer(x), x + 1)
+        return
+    monkeypatch.setattr(native, "Convolution", None)  # whatever calls it fails
+    with fewer_products(layer):
+        if what == "half":
+            with pytest.raises(RuntimeError, match="type"):
+                layer(x.half())
+        elif what == "autocast":
+            with torch.autocast("cpu", torch.bfloat16):
+                assert layer(x).dtype == torch.bfloat16
+        elif what == "picture":
+            assert layer(x[0]).shape == (16, 16, 16)
+        elif what == "channels":
+            with pytest.raises(RuntimeError, match="channels"):
+                layer(x[:, :8])
+        else:
+            torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1))
+    assert "forward" not in vars(layer)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("near = d4 - 2 * d2", "near = d4 - d2"),
+        ("- 2.5f * d3", "- 2.5f * d2"),
+        ("w[TAPS * TAPS - 1 - t]", "w[t]"),
+        ("line[j] + bias", "line[j]"),
+        ("sum += g[i]", "sum -= g[i]"),
+        ("p.x - c->pad", "p.x"),
+        ("x + j < wide", "x + j < wide - 1"),
+    ],
+)
+def test_what_computes_wrongly_is_not_used(
+    right: str, wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = native.WINOGRAD.read_text(encoding="utf-8")
+    assert source.count(right) == 1
+    changed = tmp_path / "winograd.c"
+    changed.write_text(source.replace(right, wrong))
+    monkeypatch.setattr(native, "WINOGRAD", changed)
+    assert library.__wrapped__() is None
+
+
+@needs_compiler
+def test_a_network_learns_the_same() -> None:
+    torch.manual_seed(0)
+    x, labels = torch.randn(16, 3, 32, 32), torch.arange(16) % 10
+    losses = []
+    for way in ("plain", "winograd"):
+        network = create("resnet20_cifar", seed=0)
+        hardware = Hardware("cpu", "x", 2, layout="channels_last", convolutions=way)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+        seen = []
+        with hardware.in_force(network):
+            changed = sum("forward" in vars(layer) for layer in network.modules())
+            assert changed == (16 if way == "winograd" else 0)  # of 19: two have strides
+            passes = hardware.passes(network, batch_size=16)
+            for _ in range(6):
+                optimizer.zero_grad()
+                loss, _ = passes.loss(x, labels, F.cross_entropy)
+                loss.backward()
+                optimizer.step()
+                seen.append(loss.item())
+            network.eval()
+            with torch.inference_mode():
+                seen.append(float(passes.logits(x).std()))
+        assert not any("forward" in vars(layer) for layer in network.modules())
+        losses.append(seen)
+    assert losses[0][-2] < 0.9 * losses[0][0]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+@needs_compiler
+def test_chosen_where_a_network_has_such_layers() -> None:
+    here = Hardware("cpu", "x", 2, layout="channels_last")
+    network, without = create("resnet20_cifar", seed=0), create("lenet_relu", seed=0)
+    found = fitted(here, network)
+    assert str(found) == "2 threads, fp32, channels_last, Winograd convolutions"
+    assert str(dataclasses.replace(found, compile=True)).endswith("channels_last, compiled")
+    assert Hardware.from_json(found.to_json()) == found
+    assert plain(found, Wanted()).convolutions == "plain"
+    assert fitted(here).convolutions == "plain"
+    assert fitted(here, without).convolutions == "plain"
+    for other in ({"layout": "contiguous"}, {"precision": "bf16"}, {"device": "cuda"}):
+        assert fitted(dataclasses.replace(here, **other), network).convolutions != "winograd"  # type: ignore[arg-type]
+
+
+def test_without_a_compiler_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = create("resnet20_cifar", seed=0)
+    monkeypatch.setattr("neocog.engine.winograd.library", lambda: None)
+    monkeypatch.setattr("neocog.engine.hardware.winograd_library", lambda: None)
+    assert fitted(choose(Wanted(precision="fp32")), network).convolutions == "plain"
+    with fewer_products(network):
+        assert not any("forward" in vars(layer) for layer in network.modules())
+
+
+@needs_compiler
+def test_a_network_that_only_predicts_is_tried_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x = create("resnet20_cifar", seed=0).eval(), torch.randn(8, 3, 32, 32)
+    made = inference._candidates(network, x, "fp32", False)
+    assert [one.convolutions for one in made] == ["plain", "winograd"]
+    with torch.no_grad():
+        wanted = network(x)
+    for one in made:
+        assert error(one(x), wanted) < 1e-5
+    assert not any("forward" in vars(layer) for layer in network.modules())
+    monkeypatch.setattr(
+        inference,
+        "_timed",
+        lambda made, x: dataclasses.replace(made, seconds=float(made.convolutions == "plain")),
+    )
+    best = inference.prepared(network, x, precision="fp32", compiled=False)
+    assert best.convolutions == best.to_json()["convolutions"] == "winograd"
+    assert winograd.library() is not None
