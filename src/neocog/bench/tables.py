@@ -30,7 +30,7 @@ def page(document: Document) -> str:
 _TRAINING = (
     "Images a second of training steps with their data, and in brackets how many times faster "
     "neocog is. The share is what neocog's median step reaches of the machine's fastest matrix "
-    "product."
+    "product; above 100% it took fewer products than a direct sum has, by which work is counted."
 )
 _WHOLE = (
     "Seconds of ten epochs with evaluations, from the start of the process to the last of them; in "

@@ -3,7 +3,7 @@
    A square of 6x6 pixels and a kernel, each as they are seen at 36 points, are multiplied point by point,
    and of the sums over the channels 4x4 outputs are made: 36 products, where 144 are usual. The points
    are pairs of 0, infinity, and the roots of 1/2 and of 2 with either sign. With 0, 1 and 2, as they are
-   mostly printed, what is rounded off is two to three times as much.
+   mostly printed, what is rounded off is more than twice as much.
 
    Maps are float32, channels last; weights (out, 3, 3, in). A thread takes so many tiles at a time that
    they stay in its core's cache. Compiled where it runs, by native.py. */

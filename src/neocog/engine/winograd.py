@@ -1,9 +1,13 @@
 """Convolutions of 3x3 in float32 by a quarter of the products: Winograd's F(4x4, 3x3).
 
 Lavin and Gray 2016, Fast Algorithms for Convolutional Neural Networks, sections 4 and 5. What is
-computed is the same, and only how it is rounded differs: by two to three times what a direct sum
-loses (winograd.c says how). Where a processor has units for bfloat16 these are quicker still;
-where it has none, as in most laptops, a network of such layers trains up to twice as fast.
+computed is the same, and only how it is rounded differs: of all outputs together about a millionth
+is lost, two to five times what torch's direct sum loses (winograd.c says how). Where a processor has
+units for bfloat16 these are quicker still; most laptops have none.
+
+Two cores of an EPYC with AVX2, ms of torch 2.13.0 and so, forwards and back, 2026-11-30: 128 maps
+16 @ 32x32, 29 and 19; 64 @ 32x32, 455 and 164; 512 @ 4x4, 544 and 230; 32 maps 384 @ 13x13, 633 and
+316; 512 @ 7x7, 346 and 203. A step of ResNet-18 on 128 pictures of 32 px, 6.7 s and 3.1.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from neocog.engine.slopes import slopes
 TILE = 4  # pixels of output, either way
 FEWEST = 16  # channels: with fewer there is less to multiply than to look at
 MOST_PAD = 2
-# Products that are left must be at most so many of a direct sum's: tiles may reach beyond a map
+# How many times as many products a direct sum must have: tiles may reach beyond a map
 WORTH = 2.0
 TILES = 32  # in all: the weights are looked at once for all of them
 
