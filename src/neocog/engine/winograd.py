@@ -2,8 +2,8 @@
 
 Lavin and Gray 2016, Fast Algorithms for Convolutional Neural Networks, sections 4 and 5. What is
 computed is the same, and only how it is rounded differs: of all outputs together about a millionth
-is lost, two to five times what torch's direct sum loses (winograd.c says how). Where a processor has
-units for bfloat16 these are quicker still; most laptops have none.
+is lost, two to five times what torch's direct sum loses (winograd.c says how). Where a processor
+has units for bfloat16 these are quicker still; most laptops have none.
 
 Two cores of an EPYC with AVX2, ms of torch 2.13.0 and so, forwards and back, 2026-11-30: 128 maps
 16 @ 32x32, 29 and 19; 64 @ 32x32, 455 and 164; 512 @ 4x4, 544 and 230; 32 maps 384 @ 13x13, 633 and
