@@ -18,7 +18,7 @@ from neocog import choosing
 from neocog.data import notes
 from neocog.data.cache import cache_dir
 from neocog.engine import hardware as machine
-from neocog.engine import trial, tuning
+from neocog.engine import native, trial, tuning
 from neocog.engine.fit import fit
 from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, can_compile
 from neocog.engine.state import Training
@@ -677,6 +677,10 @@ def test_answers_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     keys.append(key())
     monkeypatch.setattr(torch, "__version__", "9.9")
     keys.append(key())
+    monkeypatch.setattr(native, "WINOGRAD", native.STAGES)
+    native.edition.cache_clear()
+    keys.append(key())
     assert len(set(keys)) == len(keys)
     monkeypatch.undo()
+    native.edition.cache_clear()
     assert key() == key(network=dropout_net(seed=4))  # weights do not matter

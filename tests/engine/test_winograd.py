@@ -1,4 +1,4 @@
-"""3x3 convolutions by fewer products, beside torch's: numbers, gradients, choice, bad input."""
+"""3x3 and 5x5 convolutions by fewer products, beside torch: numbers, gradients, choice, misuse."""
 
 from __future__ import annotations
 
@@ -22,25 +22,37 @@ from neocog.networks import create
 LAST = torch.channels_last
 ROUNDED = 3e-6  # of all numbers together; a direct sum in float32 loses 1e-6 of them
 
-# pictures, channels, high, wide; maps, padding, bias
+# pictures, channels, high, wide; maps, taps, padding, bias; groups where there are some
 SHAPES = [
-    (8, 16, 32, 32, 16, 1, False),  # ResNet-20's first stage
-    (40, 64, 7, 7, 48, 1, True),  # tiles that reach beyond the map
-    (5, 24, 13, 9, 40, 0, True),  # vectors that are no pairs, maps that are no squares
-    (33, 16, 4, 6, 72, 2, True),
-    (3, 136, 12, 16, 16, 1, False),  # more channels in than out
-    (2, 16, 90, 70, 16, 1, True),  # many tiles of one picture
-    (1, 256, 28, 25, 32, 1, True),
+    (8, 16, 32, 32, 16, 3, 1, False),  # ResNet-20's first stage
+    (40, 64, 7, 7, 48, 3, 1, True),  # tiles that reach beyond the map
+    (5, 24, 13, 9, 40, 3, 0, True),  # vectors that are no pairs, maps that are no squares
+    (33, 16, 4, 6, 72, 3, 2, True),
+    (3, 136, 12, 16, 16, 3, 1, False),  # more channels in than out
+    (2, 16, 90, 70, 16, 3, 1, True),  # many tiles of one picture
+    (1, 256, 28, 25, 32, 3, 1, True),
+    (2, 96, 26, 26, 256, 5, 2, True),  # AlexNet's second layer
+    (5, 24, 13, 9, 40, 5, 0, True),
+    (9, 32, 5, 7, 16, 5, 1, False),
+    (33, 16, 4, 3, 72, 5, 4, True),  # squares that begin beyond a map
+    (3, 136, 12, 16, 16, 5, 3, False),
+    (2, 96, 27, 27, 256, 5, 2, True, 2),  # AlexNet's as printed, of two GPUs
+    (3, 48, 13, 13, 96, 3, 1, False, 3),
 ]
+
+
+def groups_of(shape: tuple[Any, ...]) -> int:
+    return shape[8] if len(shape) > 8 else 1
 
 
 def given_of(shape: tuple[Any, ...]) -> tuple[list[Tensor], Tensor, int]:
     """Pictures, weights and bias, the slopes of what is made of them, and the padding."""
-    n, channels, high, wide, maps, pad, bias = shape
+    n, channels, high, wide, maps, taps, pad, bias = shape[:8]
     torch.manual_seed(0)
     x = torch.randn(n, channels, high, wide)
-    weight = torch.randn(maps, channels, 3, 3) / math.sqrt(9 * channels)
-    g = torch.randn(n, maps, high + 2 * pad - 2, wide + 2 * pad - 2)
+    weight = torch.randn(maps, channels // groups_of(shape), taps, taps)
+    weight /= math.sqrt(taps**2 * weight.shape[1])
+    g = torch.randn(n, maps, high + 2 * pad + 1 - taps, wide + 2 * pad + 1 - taps)
     return [x, weight, *([torch.randn(maps)] if bias else [])], g, pad
 
 
@@ -52,15 +64,20 @@ def found_of(shape: tuple[Any, ...], lib: Any) -> list[Tensor]:
     x, weight, *rest = mine
     bias = rest[0] if rest else None
     if lib is None:
-        y = F.conv2d(x, weight, bias, padding=pad)
+        y = F.conv2d(x, weight, bias, padding=pad, groups=groups_of(shape))
     else:
-        y = convolved(x, weight, bias, pad, lib)
+        y = convolved(x, weight, bias, pad, lib, groups_of(shape))
     return [y.detach(), *torch.autograd.grad(y, mine, g.to(kind))]
 
 
 def error(given: Tensor, wanted: Tensor) -> float:
     assert given.shape == wanted.shape
     return float((given - wanted).norm() / wanted.norm())
+
+
+def assert_direct(layer: nn.Conv2d, x: Tensor) -> None:
+    wanted = F.conv2d(x, layer.weight, layer.bias, padding=1, groups=layer.groups)
+    torch.testing.assert_close(layer(x), wanted)
 
 
 @needs_compiler
@@ -81,17 +98,23 @@ def test_vectors_of_either_length_give_the_same(lanes: int) -> None:
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
     made_for = compiled(native.WINOGRAD, (f"-DLANES={lanes}", "-O1", "-fopenmp", str(openmp)))
     assert made_for.neocog_winograd_lanes() == lanes
-    whole = [shape for shape in SHAPES if shape[1] % lanes == shape[4] % lanes == 0]
-    assert len(whole) >= 4
+    whole = [
+        shape
+        for shape in SHAPES
+        if not any(count // groups_of(shape) % lanes for count in (shape[1], shape[4]))
+    ]
+    assert {shape[5] for shape in whole} == {3, 5}
+    assert len(whole) >= 8
     for shape in whole:
         made, wanted = found_of(shape, made_for), found_of(shape, None)
         assert max(map(error, made, wanted)) < ROUNDED
 
 
 @needs_compiler
-def test_it_is_hardly_rounded_more_than_torch_rounds() -> None:
+@pytest.mark.parametrize("taps", [3, 5])
+def test_it_is_hardly_rounded_more_than_torch_rounds(taps: int) -> None:
     """Points of 0, 1 and 2, which are mostly printed, would lose two and a half times as much."""
-    leaves, _, pad = given_of((4, 256, 16, 16, 64, 1, False))
+    leaves, _, pad = given_of((4, 256, 16, 16, 64, taps, 1, False))
     x, weight = leaves
     exact = F.conv2d(x.double(), weight.double(), padding=pad)
     ours = error(convolved(x, weight, None, pad, library()), exact)
@@ -102,7 +125,7 @@ def test_it_is_hardly_rounded_more_than_torch_rounds() -> None:
 @needs_compiler
 def test_threads_share_tiles_and_channels() -> None:
     """With 512 channels either way no more than three threads have sums of their own."""
-    shape, found = (34, 512, 4, 4, 512, 1, True), {}
+    shape, found = (34, 512, 4, 4, 512, 3, 1, True), {}
     wanted, before = found_of(shape, None), torch.get_num_threads()
     try:
         for threads in (1, 2, 5, 8):
@@ -119,7 +142,7 @@ def test_threads_share_tiles_and_channels() -> None:
 @needs_compiler
 @pytest.mark.parametrize("given", ["strided", "expanded", "channels last", "contiguous"])
 def test_maps_and_weights_may_lie_otherwise(given: str) -> None:
-    leaves, g, pad = given_of((6, 16, 12, 12, 24, 1, False))
+    leaves, g, pad = given_of((6, 16, 12, 12, 24, 3, 1, False))
     x, weight = leaves
     if given == "strided":
         x = torch.randn(6, 32, 12, 24)[:, ::2, :, ::2]
@@ -140,7 +163,7 @@ def test_maps_and_weights_may_lie_otherwise(given: str) -> None:
 
 @needs_compiler
 def test_what_needs_no_gradient_gets_none() -> None:
-    (x, weight, bias), g, pad = given_of((6, 16, 12, 12, 24, 1, True))
+    (x, weight, bias), g, pad = given_of((6, 16, 12, 12, 24, 3, 1, True))
     y = convolved(x, weight.requires_grad_(), bias, pad, library())
     y.backward(g)
     assert x.grad is None
@@ -154,7 +177,7 @@ def test_what_needs_no_gradient_gets_none() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_what_is_no_number_is_not_lost(bad: float) -> None:
     """It spreads over a tile, and no further; a direct sum gives it to nine outputs."""
-    (x, weight), _, pad = given_of((2, 16, 16, 16, 16, 1, False))
+    (x, weight), _, pad = given_of((2, 16, 16, 16, 16, 3, 1, False))
     x[1, 3, 5, 6] = bad
     wanted, made = F.conv2d(x, weight, padding=pad), convolved(x, weight, None, pad, library())
     assert not made[~wanted.isfinite()].isfinite().any()
@@ -164,7 +187,7 @@ def test_what_is_no_number_is_not_lost(bad: float) -> None:
 
 @needs_compiler
 def test_no_second_derivative_is_made_up() -> None:
-    (x, weight), _, pad = given_of((6, 16, 12, 12, 24, 1, False))
+    (x, weight), _, pad = given_of((6, 16, 12, 12, 24, 3, 1, False))
     y = convolved(x.requires_grad_(), weight, None, pad, library())
     (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
@@ -175,13 +198,22 @@ def test_which_layers_have_fewer_products() -> None:
     assert has_winograd(nn.Sequential(nn.Conv2d(16, 16, 3)))
     assert has_winograd(nn.Conv2d(64, 128, 3, padding=1, bias=False))
     assert has_winograd(create("resnet20_cifar", seed=0))
+    assert has_winograd(nn.Conv2d(32, 48, 3, groups=2))
+    assert has_winograd(nn.Conv2d(96, 256, 5, padding=2))
     assert not has_winograd(create("lenet5", seed=0))
     others = [
-        nn.Conv2d(16, 16, 5, padding=2),
+        nn.Conv2d(16, 16, 1),
+        nn.Conv2d(16, 16, 4),
+        nn.Conv2d(16, 16, 7, padding=3),
+        nn.Conv2d(16, 120, 5),
+        nn.Conv2d(32, 32, 5, padding=5),
+        nn.Conv2d(32, 32, 5, stride=2),
+        nn.Conv2d(32, 32, (5, 3)),
         nn.Conv2d(16, 16, (3, 1)),
         nn.Conv2d(16, 16, 3, stride=2),
         nn.Conv2d(16, 16, 3, dilation=2),
-        nn.Conv2d(32, 32, 3, groups=2),
+        nn.Conv2d(32, 32, 3, groups=4),
+        nn.Conv2d(32, 32, 3, groups=32),
         nn.Conv2d(16, 16, 3, padding="same"),
         nn.Conv2d(16, 16, 3, padding=(1, 0)),
         nn.Conv2d(16, 16, 3, padding=3),
@@ -206,22 +238,30 @@ def test_where_they_are_worth_it() -> None:
     assert not is_worth(1, 1, 128)
     assert not is_worth(7, 7, 4)  # the weights would be looked at for sixteen tiles
     assert not is_worth(0, 32, 8)
+    assert is_worth(26, 26, 1, 5)
+    assert is_worth(6, 6, 8, 5)
+    assert not is_worth(5, 5, 64, 5)  # three tiles of two pixels reach one beyond: 1.93 times
+    assert not is_worth(1, 1, 512, 5)
 
 
 @needs_compiler
-@pytest.mark.parametrize("what", ["few", "half", "autocast", "picture", "channels", "own", "slim"])
+@pytest.mark.parametrize(
+    "what", ["few", "half", "autocast", "picture", "channels", "own", "slim", "slim groups"]
+)
 def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = nn.Conv2d(16, 16, 3, padding=1), torch.randn(4, 16, 16, 16)
     library()  # made, before nothing can be
     if what == "slim":
         layer = nn.Conv2d(20, 16, 3, padding=1)  # no whole number of vectors
         x = torch.randn(4, 20, 16, 16)
+    if what == "slim groups":
+        layer, x = nn.Conv2d(40, 80, 3, padding=1, groups=2), torch.randn(4, 40, 16, 16)
     if what == "few":
         x = x[:, :, :5, :5]
     if what == "own":  # a forward that somebody else gave it, and that ends here
         vars(layer)["forward"] = lambda x: x + 1
         with fewer_products(layer):
-            torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1))
+            assert_direct(layer, x)
         assert torch.equal(layer(x), x + 1)
         return
     monkeypatch.setattr(native, "Convolution", None)  # whatever calls it fails
@@ -238,7 +278,7 @@ def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.Mo
             with pytest.raises(RuntimeError, match="channels"):
                 layer(x[:, :8])
         else:
-            torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1))
+            assert_direct(layer, x)
     assert "forward" not in vars(layer)
 
 
@@ -248,7 +288,10 @@ def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.Mo
     [
         ("near = d4 - 2 * d2", "near = d4 - d2"),
         pytest.param("- 2.5f * d3", "- 2.5f * d2", marks=pytest.mark.slow),
-        ("w[TAPS * TAPS - 1 - t]", "w[t]"),
+        ("w[taps * taps - 1 - t]", "w[t]"),
+        ("far += 4 * w[4 * step]", "far += 2 * w[4 * step]"),
+        pytest.param("0.25f * near + 4 * far", "near + 4 * far", marks=pytest.mark.slow),
+        pytest.param("return SIDE + 1 - c->taps", "return OUT", marks=pytest.mark.slow),
         pytest.param("line[j] + bias", "line[j]", marks=pytest.mark.slow),
         ("sum += g[i]", "sum -= g[i]"),
         pytest.param("p.x - c->pad", "p.x", marks=pytest.mark.slow),

@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from neocog.engine import hardware as machine
+from neocog.engine import native
 from neocog.engine.hardware import Hardware, Wanted
 from neocog.engine.losses import loss_of
 from neocog.engine.optimizers import optimizer_for
@@ -155,7 +156,9 @@ def fingerprint(
     run = (type(network).__qualname__, repr(network), weights, shape, recipe.optimizer)
     here = (default.to_json(), machine.has_bf16(default.device), torch.__version__)
     asked = dataclasses.asdict(wanted)
-    return hashlib.sha256(json.dumps([run, here, asked]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([run, here, native.edition(), asked]).encode()).hexdigest()[
+        :32
+    ]
 
 
 def _held(

@@ -1,12 +1,14 @@
-/* Convolutions of 3x3 by a quarter of the products: Winograd's F(4x4, 3x3), forwards and backwards.
+/* Convolutions of 3x3 by a quarter of the products, and of 5x5 by little more than a third: Winograd's
+   F(4x4, 3x3) and F(2x2, 5x5), forwards and backwards.
 
    A square of 6x6 pixels and a kernel, each as they are seen at 36 points, are multiplied point by point,
-   and of the sums over the channels 4x4 outputs are made: 36 products, where 144 are usual. The points
-   are pairs of 0, infinity, and the roots of 1/2 and of 2 with either sign. With 0, 1 and 2, as they are
-   mostly printed, what is rounded off is more than twice as much.
+   and of the sums over the channels 4x4 outputs are made: 36 products, where 144 are usual. Of a kernel
+   of 5x5 it is 2x2 outputs, for which 100 products are usual. The points are pairs of 0, infinity, and
+   the roots of 1/2 and of 2 with either sign. With 0, 1 and 2, as they are mostly printed, what is rounded
+   off is more than twice as much.
 
-   Maps are float32, channels last; weights (out, 3, 3, in). A thread takes so many tiles at a time that
-   they stay in its core's cache. Compiled where it runs, by native.py. */
+   Maps are float32, channels last; weights (out, taps, taps, in). A thread takes so many tiles at a time
+   that they stay in its core's cache. Compiled where it runs, by native.py. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 #endif
 #endif
 enum { ROWS = LANES == 16 ? 12 : 6, PAIR = 2 * LANES }; /* sums that are held in registers */
-enum { POINTS = 36, SIDE = 6, OUT = 4, PIXELS = OUT * OUT, TAPS = 3, LINE = 16 };
+enum { POINTS = 36, SIDE = 6, OUT = 4, TAPS = 5, LINE = 16 }; /* outputs and taps: at most, one way */
 /* Tiles at a time: as many as fill most of a core's second cache, but so many that what is read once
    for all of them is worth it: forwards the weights, backwards the sums. */
 enum { CACHE = 640 * 1024, FEWEST = 24, FEWEST_BACK = 72, MOST = 96 };
@@ -33,24 +35,29 @@ typedef float held __attribute__((vector_size(4 * LANES)));
 static const float ROOT = 1.41421356237309504880f, HALF_ROOT = 0.70710678118654752440f;
 
 /* n maps of high x wide pixels and `in` channels, framed by `pad`, and what is made of them: tall x broad
-   pixels, `out` channels. Turned, the weights are those of the way back: (in, 3, 3, out), the taps in the
-   reverse order. */
+   pixels, `out` channels; from one pixel to the next it is `x_step` and `y_step` numbers, which is more
+   where the channels are some of a map's. Turned, the weights are those of the way back: (in, taps, taps, out), the taps
+   in the reverse order. */
 typedef struct {
-    int64_t n, high, wide, in, tall, broad, out, pad;
-    int32_t threads, turned;
+    int64_t n, high, wide, in, tall, broad, out, pad, x_step, y_step;
+    int32_t taps, threads, turned;
     const float *x, *weight, *bias, *g;
     float *y, *of_weight, *of_bias;
 } Convolution;
 
 typedef struct {
-    int64_t down, across, all, some, blocks; /* tiles of a map, of all maps, and at most at a time */
+    int64_t side, down, across, all, some, blocks; /* outputs, one way; tiles of a map, of all, at a time */
 } Tiles;
+
+/* Outputs of a tile, one way: all that six pixels hold all taps of. */
+static inline int outs_of(const Convolution *c) { return SIDE + 1 - c->taps; }
 
 /* In blocks of which each thread takes as many. `channels`: those of what is kept of a block. */
 static Tiles tiles_of(const Convolution *c, int64_t channels, int64_t fewest) {
     Tiles t;
-    t.down = (c->tall + OUT - 1) / OUT;
-    t.across = (c->broad + OUT - 1) / OUT;
+    t.side = outs_of(c);
+    t.down = (c->tall + t.side - 1) / t.side;
+    t.across = (c->broad + t.side - 1) / t.side;
     t.all = c->n * t.down * t.across;
     int64_t fit = CACHE / (4 * POINTS * channels);
     int64_t some = fit < fewest ? fewest : fit > MOST ? MOST : fit / ROWS * ROWS;
@@ -72,6 +79,9 @@ static int64_t apart(int64_t numbers) { return numbers + LINE; }
 
 /* ---- In one dimension: pixels, outputs and kernels, and the points ---- */
 
+/* `outs` and `taps` are 4 and 3, or 2 and 5, and known where these are compiled: only what there is of
+   them is computed. */
+
 #define ALONG static inline __attribute__((always_inline)) void
 
 /* Six pixels as seen at the points. */
@@ -87,47 +97,65 @@ ALONG seen(const held *d, int step, held *to, int by) {
     to[5 * by] = d1 - 2.5f * d3 + d5;
 }
 
-/* Of the products at the points, four outputs. */
-ALONG made(const held *m, int step, held *to, int by) {
+/* Of the products at the points, the outputs. */
+ALONG made(const held *m, int step, held *to, int by, const int outs) {
     held near = m[step] + m[2 * step], odd = HALF_ROOT * (m[step] - m[2 * step]);
     held far = m[3 * step] + m[4 * step], far_odd = ROOT * (m[3 * step] - m[4 * step]);
     to[0] = m[0] + near + far;
     to[by] = odd + far_odd;
-    to[2 * by] = 0.5f * near + 2 * far;
-    to[3 * by] = 0.5f * odd + 2 * far_odd + m[5 * step];
+    if (outs == 4) {
+        to[2 * by] = 0.5f * near + 2 * far;
+        to[3 * by] = 0.5f * odd + 2 * far_odd;
+    }
+    to[(outs - 1) * by] += m[5 * step];
 }
 
-/* And back: of the slopes of four outputs, those of the products. */
-ALONG made_back(const held *g, int step, held *to, int by) {
-    held near = g[0] + 0.5f * g[2 * step], odd = HALF_ROOT * (g[step] + 0.5f * g[3 * step]);
-    held far = g[0] + 2 * g[2 * step], far_odd = ROOT * (g[step] + 2 * g[3 * step]);
+/* And back: of the slopes of outputs, those of the products. */
+ALONG made_back(const held *g, int step, held *to, int by, const int outs) {
+    held near = g[0], odd = g[step], far = g[0], far_odd = g[step];
+    if (outs == 4) {
+        near += 0.5f * g[2 * step], odd += 0.5f * g[3 * step];
+        far += 2 * g[2 * step], far_odd += 2 * g[3 * step];
+    }
+    odd *= HALF_ROOT, far_odd *= ROOT;
     to[0] = g[0];
     to[by] = near + odd;
     to[2 * by] = near - odd;
     to[3 * by] = far + far_odd;
     to[4 * by] = far - far_odd;
-    to[5 * by] = g[3 * step];
+    to[5 * by] = g[(outs - 1) * step];
 }
 
-/* A kernel's three taps at the points. */
-ALONG kernel(const held *w, int step, held *to, int by) {
-    held near = (w[0] + 0.5f * w[2 * step]) * (-1 / 1.5f), odd = (HALF_ROOT * w[step]) * (-1 / 1.5f);
-    held far = (w[0] + 2 * w[2 * step]) * (1 / 6.0f), far_odd = (ROOT * w[step]) * (1 / 6.0f);
+/* A kernel's taps at the points. */
+ALONG kernel(const held *w, int step, held *to, int by, const int taps) {
+    held near = w[0] + 0.5f * w[2 * step], odd = HALF_ROOT * w[step];
+    held far = w[0] + 2 * w[2 * step], far_odd = ROOT * w[step];
+    if (taps == 5) {
+        near += 0.25f * w[4 * step], odd += 0.5f * HALF_ROOT * w[3 * step];
+        far += 4 * w[4 * step], far_odd += 2 * ROOT * w[3 * step];
+    }
+    near *= -1 / 1.5f, odd *= -1 / 1.5f, far *= 1 / 6.0f, far_odd *= 1 / 6.0f;
     to[0] = w[0];
     to[by] = near + odd;
     to[2 * by] = near - odd;
     to[3 * by] = far + far_odd;
     to[4 * by] = far - far_odd;
-    to[5 * by] = w[2 * step];
+    to[5 * by] = w[(taps - 1) * step];
 }
 
 /* And back: of the slopes at the points, those of the taps. */
-ALONG kernel_back(const held *u, int step, held *to, int by) {
+ALONG kernel_back(const held *u, int step, held *to, int by, const int taps) {
     held near = (u[step] + u[2 * step]) * (-1 / 1.5f), odd = (u[step] - u[2 * step]) * (-1 / 1.5f);
     held far = (u[3 * step] + u[4 * step]) * (1 / 6.0f), far_odd = (u[3 * step] - u[4 * step]) * (1 / 6.0f);
+    odd *= HALF_ROOT, far_odd *= ROOT;
     to[0] = u[0] + near + far;
-    to[by] = HALF_ROOT * odd + ROOT * far_odd;
-    to[2 * by] = 0.5f * near + 2 * far + u[5 * step];
+    to[by] = odd + far_odd;
+    to[2 * by] = 0.5f * near + 2 * far;
+    if (taps == 5) {
+        to[3 * by] = 0.5f * odd + 2 * far_odd;
+        to[4 * by] = 0.25f * near + 4 * far;
+    }
+    to[(taps - 1) * by] += u[5 * step];
 }
 
 /* ---- Tiles ---- */
@@ -138,16 +166,16 @@ typedef struct {
 
 static Place place_of(const Tiles *t, int64_t tile) {
     int64_t row = tile / t->across;
-    return (Place){row / t->down, row % t->down * OUT, tile % t->across * OUT};
+    return (Place){row / t->down, row % t->down * t->side, tile % t->across * t->side};
 }
 
 /* Where the pixels of a square lie that begins at (y, x) of a map; outside of it, where zeros are. */
-static void square(const float *map, int64_t high, int64_t wide, int64_t channels, int64_t y, int64_t x,
+static void square(const float *map, int64_t high, int64_t wide, int64_t step, int64_t y, int64_t x,
                    int side, const float *nothing, const float **at) {
     for (int i = 0; i < side; i++)
         for (int j = 0; j < side; j++) {
             int inside = y + i >= 0 && y + i < high && x + j >= 0 && x + j < wide;
-            at[i * side + j] = inside ? map + ((y + i) * wide + x + j) * channels : nothing;
+            at[i * side + j] = inside ? map + ((y + i) * wide + x + j) * step : nothing;
         }
 }
 
@@ -158,8 +186,8 @@ static void see(const Convolution *c, const Tiles *t, int64_t first, int64_t man
     const float *at[POINTS];
     for (int64_t k = 0; k < many; k++, to += c->in) {
         Place p = place_of(t, first + k);
-        const float *map = c->x + p.i * c->high * c->wide * c->in;
-        square(map, c->high, c->wide, c->in, p.y - c->pad, p.x - c->pad, SIDE, nothing, at);
+        const float *map = c->x + p.i * c->high * c->wide * c->x_step;
+        square(map, c->high, c->wide, c->x_step, p.y - c->pad, p.x - c->pad, SIDE, nothing, at);
         for (int64_t v = 0; v < c->in; v += LANES) {
             held d[POINTS], half[POINTS], line[SIDE];
             for (int i = 0; i < POINTS; i++) d[i] = *(const floats *)(at[i] + v);
@@ -173,52 +201,64 @@ static void see(const Convolution *c, const Tiles *t, int64_t first, int64_t man
 }
 
 /* Of the sums at the points, (36, some tiles, width), so many channels of the outputs of tiles. */
-static void make(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
-                 int64_t width, const float *from) {
+ALONG make_of(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
+              int64_t width, const float *from, const int outs) {
     int64_t point = apart(t->some * width);
     for (int64_t k = 0; k < many; k++, from += width) {
         Place p = place_of(t, first + k);
-        int64_t rows = c->tall - p.y < OUT ? c->tall - p.y : OUT;
-        int64_t columns = c->broad - p.x < OUT ? c->broad - p.x : OUT;
-        float *to = c->y + ((p.i * c->tall + p.y) * c->broad + p.x) * c->out + begin;
+        int64_t rows = c->tall - p.y < outs ? c->tall - p.y : outs;
+        int64_t columns = c->broad - p.x < outs ? c->broad - p.x : outs;
+        float *to = c->y + ((p.i * c->tall + p.y) * c->broad + p.x) * c->y_step + begin;
         for (int64_t v = 0; v < width; v += LANES) {
             held m[POINTS], half[OUT * SIDE], line[OUT];
             held bias = c->bias ? *(const floats *)(c->bias + begin + v) : (held){0};
             for (int i = 0; i < POINTS; i++) m[i] = *(const floats *)(from + i * point + v);
-            for (int j = 0; j < SIDE; j++) made(m + j, SIDE, half + j, SIDE);
+            for (int j = 0; j < SIDE; j++) made(m + j, SIDE, half + j, SIDE, outs);
             for (int i = 0; i < rows; i++) {
-                made(half + i * SIDE, 1, line, 1);
+                made(half + i * SIDE, 1, line, 1, outs);
                 for (int j = 0; j < columns; j++)
-                    *(floats *)(to + (i * c->broad + j) * c->out + v) = line[j] + bias;
+                    *(floats *)(to + (i * c->broad + j) * c->y_step + v) = line[j] + bias;
             }
         }
     }
 }
 
+static void make(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
+                 int64_t width, const float *from) {
+    if (c->taps == 3) make_of(c, t, first, many, begin, width, from, 4);
+    else make_of(c, t, first, many, begin, width, from, 2);
+}
+
 /* Of the slopes g of tiles those of the sums at the points, (36, some tiles, shared), for the `shared`
    channels from `begin` on; the slopes of the bias are added up. */
-static void make_back(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
-                      int64_t shared, const float *nothing, float *to, float *bias) {
+ALONG make_back_of(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
+                   int64_t shared, const float *nothing, float *to, float *bias, const int outs) {
     int64_t point = apart(t->some * shared);
-    const float *at[PIXELS];
+    const float *at[OUT * OUT];
     for (int64_t k = 0; k < many; k++, to += shared) {
         Place p = place_of(t, first + k);
-        const float *map = c->g + p.i * c->tall * c->broad * c->out;
-        square(map, c->tall, c->broad, c->out, p.y, p.x, OUT, nothing, at);
+        const float *map = c->g + p.i * c->tall * c->broad * c->y_step;
+        square(map, c->tall, c->broad, c->y_step, p.y, p.x, outs, nothing, at);
         for (int64_t v = 0; v < shared; v += LANES) {
-            held g[PIXELS], half[SIDE * OUT], line[SIDE], sum = {0};
-            for (int i = 0; i < PIXELS; i++) {
+            held g[OUT * OUT], half[SIDE * OUT], line[SIDE], sum = {0};
+            for (int i = 0; i < outs * outs; i++) {
                 g[i] = *(const floats *)(at[i] + begin + v);
                 sum += g[i];
             }
             *(floats *)(bias + begin + v) += sum;
-            for (int j = 0; j < OUT; j++) made_back(g + j, OUT, half + j, OUT);
+            for (int j = 0; j < outs; j++) made_back(g + j, outs, half + j, outs, outs);
             for (int i = 0; i < SIDE; i++) {
-                made_back(half + i * OUT, 1, line, 1);
+                made_back(half + i * outs, 1, line, 1, outs);
                 for (int j = 0; j < SIDE; j++) *(floats *)(to + (i * SIDE + j) * point + v) = line[j];
             }
         }
     }
+}
+
+static void make_back(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
+                      int64_t shared, const float *nothing, float *to, float *bias) {
+    if (c->taps == 3) make_back_of(c, t, first, many, begin, shared, nothing, to, bias, 4);
+    else make_back_of(c, t, first, many, begin, shared, nothing, to, bias, 2);
 }
 
 /* ---- Products ---- */
@@ -289,62 +329,70 @@ static void learnt(const float *slopes, int64_t many, int64_t shared, const floa
 
 /* ---- Kernels ---- */
 
-ALONG kernel_seen(const held *w, held *u) {
+ALONG kernel_seen(const held *w, held *u, const int taps) {
     held half[SIDE * TAPS];
-    for (int j = 0; j < TAPS; j++) kernel(w + j, TAPS, half + j, TAPS);
-    for (int y = 0; y < SIDE; y++) kernel(half + y * TAPS, 1, u + y * SIDE, 1);
+    for (int j = 0; j < taps; j++) kernel(w + j, taps, half + j, taps, taps);
+    for (int y = 0; y < SIDE; y++) kernel(half + y * taps, 1, u + y * SIDE, 1, taps);
 }
 
 /* The kernels at the points, in the strips that `weighted` reads: two vectors of outputs at a time, the
    weights of a pixel's channels below each other. */
-static void kernels(const Convolution *c, float *to) {
-    int64_t point = apart(c->in * c->out);
-#pragma omp parallel for num_threads(c->threads) schedule(static) collapse(2)
-    for (int64_t strip = 0; strip < c->out; strip += PAIR)
-        for (int64_t i = 0; i < c->in; i += LANES) {
-            int64_t width = c->out - strip < PAIR ? LANES : PAIR;
-            float *at = to + strip * c->in + i * width;
-            held w[TAPS * TAPS], u[POINTS];
-            if (c->turned)
-                for (int64_t k = 0; k < LANES; k++)
-                    for (int64_t o = 0; o < width; o += LANES) {
-                        const float *from = c->weight + (i + k) * TAPS * TAPS * c->out + strip + o;
-                        for (int t = 0; t < TAPS * TAPS; t++)
-                            w[TAPS * TAPS - 1 - t] = *(const floats *)(from + t * c->out);
-                        kernel_seen(w, u);
-                        for (int p = 0; p < POINTS; p++) *(floats *)(at + p * point + k * width + o) = u[p];
-                    }
-            else
-                for (int64_t o = 0; o < width; o++) {
-                    const float *from = c->weight + (strip + o) * TAPS * TAPS * c->in + i;
-                    for (int t = 0; t < TAPS * TAPS; t++) w[t] = *(const floats *)(from + t * c->in);
-                    kernel_seen(w, u);
-                    for (int p = 0; p < POINTS; p++)
-                        for (int k = 0; k < LANES; k++) at[p * point + k * width + o] = u[p][k];
-                }
+ALONG kernels_of(const Convolution *c, int64_t strip, int64_t i, float *to, const int taps) {
+    int64_t point = apart(c->in * c->out), width = c->out - strip < PAIR ? LANES : PAIR;
+    float *at = to + strip * c->in + i * width;
+    held w[TAPS * TAPS], u[POINTS];
+    if (c->turned)
+        for (int64_t k = 0; k < LANES; k++)
+            for (int64_t o = 0; o < width; o += LANES) {
+                const float *from = c->weight + (i + k) * taps * taps * c->out + strip + o;
+                for (int t = 0; t < taps * taps; t++)
+                    w[taps * taps - 1 - t] = *(const floats *)(from + t * c->out);
+                kernel_seen(w, u, taps);
+                for (int p = 0; p < POINTS; p++) *(floats *)(at + p * point + k * width + o) = u[p];
+            }
+    else
+        for (int64_t o = 0; o < width; o++) {
+            const float *from = c->weight + (strip + o) * taps * taps * c->in + i;
+            for (int t = 0; t < taps * taps; t++) w[t] = *(const floats *)(from + t * c->in);
+            kernel_seen(w, u, taps);
+            for (int p = 0; p < POINTS; p++)
+                for (int k = 0; k < LANES; k++) at[p * point + k * width + o] = u[p][k];
         }
 }
 
-/* Of slopes at the points, (pieces, 36, out, in), those of the weights. */
-static void kernels_back(const Convolution *c, const float *sums, int64_t pieces) {
+static void kernels(const Convolution *c, float *to) {
+#pragma omp parallel for num_threads(c->threads) schedule(static) collapse(2)
+    for (int64_t strip = 0; strip < c->out; strip += PAIR)
+        for (int64_t i = 0; i < c->in; i += LANES)
+            if (c->taps == 3) kernels_of(c, strip, i, to, 3);
+            else kernels_of(c, strip, i, to, 5);
+}
+
+/* Of slopes at the points, (pieces, 36, out, in), those of a vector of the weights. */
+ALONG kernels_back_of(const Convolution *c, const float *sums, int64_t pieces, int64_t o, int64_t i,
+                      const int taps) {
     int64_t point = apart(c->in * c->out);
+    held u[POINTS], half[TAPS * SIDE], line[TAPS];
+    for (int p = 0; p < POINTS; p++) {
+        const float *from = sums + p * point + o * c->in + i;
+        u[p] = *(const floats *)from;
+        for (int64_t piece = 1; piece < pieces; piece++)
+            u[p] += *(const floats *)(from + piece * POINTS * point);
+    }
+    for (int x = 0; x < SIDE; x++) kernel_back(u + x, SIDE, half + x, SIDE, taps);
+    for (int y = 0; y < taps; y++) {
+        kernel_back(half + y * SIDE, 1, line, 1, taps);
+        for (int x = 0; x < taps; x++)
+            *(floats *)(c->of_weight + ((o * taps + y) * taps + x) * c->in + i) = line[x];
+    }
+}
+
+static void kernels_back(const Convolution *c, const float *sums, int64_t pieces) {
 #pragma omp parallel for num_threads(c->threads) schedule(static)
     for (int64_t o = 0; o < c->out; o++)
-        for (int64_t i = 0; i < c->in; i += LANES) {
-            held u[POINTS], half[TAPS * SIDE], line[TAPS];
-            for (int p = 0; p < POINTS; p++) {
-                const float *from = sums + p * point + o * c->in + i;
-                u[p] = *(const floats *)from;
-                for (int64_t piece = 1; piece < pieces; piece++)
-                    u[p] += *(const floats *)(from + piece * POINTS * point);
-            }
-            for (int x = 0; x < SIDE; x++) kernel_back(u + x, SIDE, half + x, SIDE);
-            for (int y = 0; y < TAPS; y++) {
-                kernel_back(half + y * SIDE, 1, line, 1);
-                for (int x = 0; x < TAPS; x++)
-                    *(floats *)(c->of_weight + ((o * TAPS + y) * TAPS + x) * c->in + i) = line[x];
-            }
-        }
+        for (int64_t i = 0; i < c->in; i += LANES)
+            if (c->taps == 3) kernels_back_of(c, sums, pieces, o, i, 3);
+            else kernels_back_of(c, sums, pieces, o, i, 5);
 }
 
 /* ---- Whole convolutions: 0, or 1 where there is no memory ---- */

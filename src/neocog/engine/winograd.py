@@ -1,4 +1,5 @@
-"""Convolutions of 3x3 in float32 by a quarter of the products: Winograd's F(4x4, 3x3).
+"""Convolutions of 3x3 and 5x5 in float32 by a quarter of the products, and by little more than a
+third: Winograd's F(4x4, 3x3) and F(2x2, 5x5).
 
 Lavin and Gray 2016, Fast Algorithms for Convolutional Neural Networks, sections 4 and 5. What is
 computed is the same, and only how it is rounded differs: of all outputs together about a millionth
@@ -27,9 +28,10 @@ from neocog.engine import native
 from neocog.engine.passes import going
 from neocog.engine.slopes import slopes
 
-TILE = 4  # pixels of output, either way
-FEWEST = 16  # channels: with fewer there is less to multiply than to look at
-MOST_PAD = 2
+SIDE = 6  # pixels that a tile of outputs is made of, either way
+# Channels by kernels: with fewer there is less to multiply than to look at. Of 5x5 16 would gain as
+# well, but in LeNet-5, whose layer that is, of one pixel of output, there would be none to gain it.
+FEWEST = {(3, 3): 16, (5, 5): 24}
 # How many times as many products a direct sum must have: tiles may reach beyond a map
 WORTH = 2.0
 TILES = 32  # in all: the weights are looked at once for all of them
@@ -49,29 +51,33 @@ def has_winograd(network: nn.Module) -> bool:
 
 @contextmanager
 def fewer_products(network: nn.Module) -> Iterator[None]:
-    """The 3x3 convolutions of `network` so computed, where maps and batch are large enough."""
+    """The convolutions of `network` so computed, where kernels, maps and batch are large enough."""
     with going(_ways(network)):
         yield
 
 
 def with_fewer_products(network: nn.Module) -> nn.Module:
-    """`network`, whose 3x3 convolutions are so computed from now on."""
+    """`network`, whose convolutions are so computed from now on."""
     for layer, forward in _ways(network).items():
         vars(layer)["forward"] = forward
     return network
 
 
-def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, pad: int, given: Any) -> Tensor:
-    """`F.conv2d` of (N, C, H, W) with kernels (K, C, 3, 3), by the library `given`: (N, K, h, w),
-    channels last. Numbers of channels are multiples of what a vector holds.
+def convolved(
+    x: Tensor, weight: Tensor, bias: Tensor | None, pad: int, given: Any, groups: int = 1
+) -> Tensor:
+    """`F.conv2d` of (N, C, H, W) with kernels (K, C / groups, 3, 3) or 5 by 5, by the library
+    `given`: (N, K, h, w), channels last. Numbers of channels, those of a group as well, are
+    multiples of what a vector holds.
     """
-    return _Convolution.apply(x, weight, bias, pad, given)  # type: ignore[no-untyped-call, no-any-return]
+    return _Convolution.apply(x, weight, bias, pad, given, groups)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def is_worth(tall: int, broad: int, maps: int) -> bool:
-    """Whether so many maps of output of that size are computed sooner so."""
-    tiles = -(-tall // TILE) * -(-broad // TILE)
-    return tall * broad * 9 >= WORTH * tiles * (TILE + 2) ** 2 and maps * tiles >= TILES
+def is_worth(tall: int, broad: int, maps: int, taps: int = 3) -> bool:
+    """Whether so many maps of output of that size are computed sooner so; `taps`: the kernel's."""
+    tile = SIDE + 1 - taps
+    tiles = -(-tall // tile) * -(-broad // tile)
+    return tall * broad * taps**2 >= WORTH * tiles * SIDE**2 and maps * tiles >= TILES
 
 
 def _ways(network: nn.Module) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
@@ -81,64 +87,77 @@ def _ways(network: nn.Module) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    if type(layer) is not nn.Conv2d or layer.kernel_size != (3, 3) or layer.groups != 1:
+    if type(layer) is not nn.Conv2d or layer.kernel_size not in FEWEST:
         return False
     usual = layer.stride == layer.dilation == (1, 1) and layer.padding_mode == "zeros"
     if not usual or isinstance(layer.padding, str) or len(set(layer.padding)) != 1:
         return False
-    few = min(layer.in_channels, layer.out_channels) < FEWEST
-    return not few and 0 <= layer.padding[0] <= MOST_PAD and layer.weight.dtype == torch.float32
+    few = min(_of_a_group(layer)) < FEWEST[layer.kernel_size]
+    seen = 0 <= layer.padding[0] < layer.kernel_size[0]  # by every output, something of a map
+    return not few and seen and layer.weight.dtype == torch.float32
+
+
+def _of_a_group(layer: nn.Conv2d) -> tuple[int, int]:
+    """Its channels in, and out."""
+    return layer.in_channels // layer.groups, layer.out_channels // layer.groups
 
 
 def _forward(layer: nn.Conv2d, given: Any) -> Callable[[Tensor], Tensor]:
-    usual, pad = layer.forward, int(layer.padding[0])
-    lanes = given.neocog_winograd_lanes()
-    fits = layer.in_channels % lanes == layer.out_channels % lanes == 0
+    usual = layer.forward
+    fits = not any(count % given.neocog_winograd_lanes() for count in _of_a_group(layer))
 
     def forward(x: Tensor) -> Tensor:
-        if not fits or not _suits(x, layer.in_channels, pad):
+        if not fits or not _suits(x, layer):
             return usual(x)
-        return convolved(x, layer.weight, layer.bias, pad, given)
+        pad = int(layer.padding[0])
+        return convolved(x, layer.weight, layer.bias, pad, given, layer.groups)
 
     return forward
 
 
-def _suits(x: Tensor, channels: int, pad: int) -> bool:
+def _suits(x: Tensor, layer: nn.Conv2d) -> bool:
     if x.device.type != "cpu" or x.dtype != torch.float32 or x.ndim != 4:
         return False
-    if x.shape[1] != channels or torch.is_autocast_enabled("cpu"):
+    if x.shape[1] != layer.in_channels or torch.is_autocast_enabled("cpu"):
         return False
-    return is_worth(x.shape[2] + 2 * pad - 2, x.shape[3] + 2 * pad - 2, x.shape[0])
+    taps = layer.kernel_size[0]
+    more = 2 * int(layer.padding[0]) + 1 - taps
+    return is_worth(x.shape[2] + more, x.shape[3] + more, x.shape[0], taps)
 
 
 class _Convolution(torch.autograd.Function):
     """Each sum is taken in the same order whenever as many threads take it."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Any, bias: Any, pad: int, given: Any) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Any, bias: Any, pad: int, given: Any, groups: int
+    ) -> Tensor:
         x, rows = _last(x), _last(weight.detach())
-        (n, c, high, wide), k = x.shape, len(rows)
-        tall, broad = high + 2 * pad - 2, wide + 2 * pad - 2
+        (n, c, high, wide), (k, _, taps, _) = x.shape, rows.shape
+        tall, broad = high + 2 * pad + 1 - taps, wide + 2 * pad + 1 - taps
         y = torch.empty((n, k, tall, broad), memory_format=torch.channels_last)
-        ctx.sizes, ctx.given = (n, high, wide, c, tall, broad, k, pad), given
+        sizes = (n, high, wide, c // groups, tall, broad, k // groups, pad, c, k, taps)
+        _call(given.neocog_winograd, sizes, groups, x=x, weight=rows, bias=bias, y=y)
+        ctx.sizes, ctx.given, ctx.groups = sizes, given, groups
         ctx.bias = bias is not None
-        _call(given.neocog_winograd, ctx.sizes, x=x, weight=rows, bias=bias, y=y)
         ctx.save_for_backward(x, weight)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> Any:
-        (x, weight), g, made = ctx.saved_tensors, _last(gradients[0]), None
-        n, high, wide, c, tall, broad, k, pad = ctx.sizes
-        rows = _last(weight.detach())
+        (x, weight), g = ctx.saved_tensors, _last(gradients[0])
+        n, high, wide, c, tall, broad, k, pad, x_step, y_step, taps = ctx.sizes
+        rows, made = _last(weight.detach()), None
         if ctx.needs_input_grad[0]:
-            made, back = torch.empty_like(x), (n, tall, broad, k, high, wide, c, 2 - pad)
-            _call(ctx.given.neocog_winograd, back, turned=True, x=g, weight=rows, y=made)
-        of_weight, of_bias = torch.empty_like(rows), torch.empty(k)
+            made = torch.empty_like(x)
+            back = (n, tall, broad, k, high, wide, c, taps - 1 - pad, y_step, x_step, taps)
+            maps = {"x": g, "weight": rows, "y": made}
+            _call(ctx.given.neocog_winograd, back, ctx.groups, turned=True, **maps)
+        of_weight, of_bias = torch.empty_like(rows), torch.empty(y_step)
         known = {"x": x, "g": g, "of_weight": of_weight, "of_bias": of_bias}
-        _call(ctx.given.neocog_winograd_back, ctx.sizes, **known)
-        return made, of_weight, of_bias if ctx.bias else None, None, None
+        _call(ctx.given.neocog_winograd_back, ctx.sizes, ctx.groups, **known)
+        return made, of_weight, of_bias if ctx.bias else None, None, None, None
 
 
 def _last(x: Tensor) -> Tensor:
@@ -146,22 +165,34 @@ def _last(x: Tensor) -> Tensor:
 
 
 def _call(
-    function: Any, sizes: tuple[int, ...], *, turned: bool = False, **tensors: Tensor | None
+    function: Any,
+    sizes: tuple[int, ...],
+    groups: int,
+    *,
+    turned: bool = False,
+    **tensors: Tensor | None,
 ) -> None:
-    places = {name: t.data_ptr() for name, t in tensors.items() if t is not None}
-    way = native.Convolution(*sizes, torch.get_num_threads(), turned, **places)
-    if function(ctypes.byref(way)):
-        raise MemoryError("no memory is left for a convolution's tiles")
+    """For one group after the other, whose channels are some of those of all maps."""
+    there = {name: t for name, t in tensors.items() if t is not None}
+    for i in range(groups):
+        places = {
+            name: t.chunk(groups, dim=int(name in ("x", "y", "g")))[i].data_ptr()
+            for name, t in there.items()
+        }
+        way = native.Convolution(*sizes, torch.get_num_threads(), turned, **places)
+        if function(ctypes.byref(way)):
+            raise MemoryError("no memory is left for a convolution's tiles")
 
 
 def _is_right(given: Any) -> bool:
     """Whether compiled it agrees with torch: a compiler, too, may be wrong."""
     generator, lanes = Generator().manual_seed(0), given.neocog_winograd_lanes()
     n, channels, maps = 9, 3 * lanes, 5 * lanes
-    for pad, (high, wide) in ((1, (9, 6)), (0, (6, 7))):
-        sizes = [(n, channels, high, wide), (maps, channels, 3, 3), (maps,)]
+    for taps, pad, (high, wide) in ((3, 1, (9, 6)), (3, 0, (6, 7)), (5, 2, (5, 4)), (5, 1, (6, 7))):
+        sizes = [(n, channels, high, wide), (maps, channels, taps, taps), (maps,)]
         drawn = [torch.randn(size, generator=generator) for size in sizes]
-        g = torch.randn((n, maps, high + 2 * pad - 2, wide + 2 * pad - 2), generator=generator)
+        more = 2 * pad + 1 - taps
+        g = torch.randn((n, maps, high + more, wide + more), generator=generator)
         found = []
         for ours in (True, False):
             leaves = x, weight, bias = [t.clone().requires_grad_() for t in drawn]
