@@ -5,9 +5,9 @@ Source  ours, of known parts: SGD with Nesterov momentum, one rise and one fall 
         Jordan 2024 (arXiv:2404.00498) flips that alternate, reflected borders and Lookahead. Small
         networks such as `resnet20_cifar`, meant for 91 %, want more epochs: `--epochs 40`. Nothing
         of it was tuned.
-Gave    `resnet20_cifar --epochs 40`: 92.34 % by six views, 91.39 % by one, in 1 h 46 min on two cores
-        with AVX2 at 2 GHz (seed 0, n = 1, test untouched; 2026-11-30); `--minutes 30` there, which
-        was 7.4 epochs: 86.32 %, and would be 11 today. ResNet-18 is not measured yet.
+Gave    `resnet20_cifar --epochs 40`: 92.34 % by six views, 91.39 % by one, in 1 h 46 min on two
+        cores with AVX2 at 2 GHz (seed 0, n = 1, test untouched; 2026-11-30). `--minutes 30` there,
+        which was 7.4 epochs and would be 11 today: 86.32 %. ResNet-18 is not measured yet.
 """
 
 from neocog.recipe import Recipe
