@@ -46,38 +46,47 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def fastest() -> list[dict[str, Any]]:
     """The newest whole run of `neocog bench`, and those since of some of its networks alone, which
-    it does not hide; then the same held to AVX2. None of whose networks all were measured again
-    later on that machine.
+    it does not hide; then the same held to AVX2. Without what was measured again later on that
+    machine.
     """
     runs = [result for result in everything() if "benchmark" in result and not result["quick"]]
     runs = sorted(filter(tables.training, runs), key=lambda run: str(run["started"]))
     found: list[dict[str, Any]] = []
     for avx2 in (False, True):
         same = [run for run in runs if run["avx2"] == avx2]
-        most = max((len(_networks(run)) for run in same), default=0)
-        whole = max((at for at, run in enumerate(same) if len(_networks(run)) == most), default=0)
+        most = max((len(_trained(run)) for run in same), default=0)
+        whole = max((at for at, run in enumerate(same) if len(_trained(run)) == most), default=0)
         same = same[whole:]
-        found += [run for at, run in enumerate(same) if not _is_of_old(run, same[at + 1 :])]
-    return found
+        found += [_without_old(run, same[at + 1 :]) for at, run in enumerate(same)]
+    return [run for run in found if run["rows"]]
 
 
-def _is_of_old(run: dict[str, Any], later: list[dict[str, Any]]) -> bool:
+def _without_old(run: dict[str, Any], later: list[dict[str, Any]]) -> dict[str, Any]:
     there = [each for each in later if tables.machine(each) == tables.machine(run)]
-    return _networks(run) <= set().union(*map(_networks, there))
+    left = _measured(run).difference(*map(_measured, there))
+    rows = [row for row in run["rows"] if (row["section"], row["network"]) in left]
+    return {**run, "rows": rows}
 
 
-def _networks(run: dict[str, Any]) -> set[str]:
-    return {row["network"] for row in run["rows"] if row["section"] == "train"}
+def _measured(run: dict[str, Any]) -> set[tuple[str, str]]:
+    """What was trained, and what predicted; not that for which no time was left."""
+    shown = [row for row in run["rows"] if row["section"] in ("train", "inference")]
+    return {(row["section"], row["network"]) for row in shown if row["value"] is not None}
+
+
+def _trained(run: dict[str, Any]) -> set[str]:
+    return {network for section, network in _measured(run) if section == "train"}
 
 
 def speed(runs: list[dict[str, Any]]) -> str:
     """Training and predictions, images a second, and how many times faster neocog is."""
     parts = []
     for run in runs:
-        parts.append(f"Training on {tables.machine(run)}, {run['date']}:")
-        parts.append(tables.training(run))
+        where = f"{tables.machine(run)}, {run['date']}"
+        if tables.training(run):
+            parts += [f"Training on {where}:", tables.training(run)]
         if tables.inference(run):
-            parts += ["Predicting:", tables.inference(run)]
+            parts += [f"Predicting on {where}:", tables.inference(run)]
     return "\n\n".join(parts) or "Not measured yet."
 
 

@@ -224,11 +224,31 @@ def test_what_was_measured_again_later_on_a_machine_hides_the_run_before(
         ("whole", "2026-01-01", {"alexnet_book": 1, "vgg11": 2, "lenet_relu": 3}),
         ("again", "2026-01-02", {"alexnet_book": 40}),
         ("other", "2026-01-03", {"vgg11": 50}),
-        ("newest", "2026-01-04", {"alexnet_book": 60}),
+        ("newest", "2026-01-04", {"alexnet_book": 60, "lenet_relu": None}),  # no time was left
     )
     for name, started, values in runs:
         made = document({("train", each, "neocog"): value for each, value in values.items()})
         kept = [facts for facts in made["rows"] if facts["network"] in values]
         made.update(started=started, rows=kept)
         (tmp_path / f"{name}.json").write_text(json.dumps(made), encoding="utf-8")
-    assert [run["started"][-2:] for run in table.fastest()] == ["01", "03", "04"]
+    left = [(run["started"][-2:], *sorted(table._trained(run))) for run in table.fastest()]
+    assert left == [("01", "lenet_relu"), ("03", "vgg11"), ("04", "alexnet_book")]
+
+
+def test_predictions_that_were_not_measured_again_are_shown_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    again = {("train", "resnet50", "neocog"): 30.0, ("train", "vgg11", "neocog"): 5.0}
+    predicting = ("inference", "resnet50", "neocog")
+    runs = ({**again, ("train", "alexnet_book", "neocog"): 7.0, predicting: 2.0}, again)
+    for number, values in enumerate(runs):
+        made = document(values)
+        made["started"] = f"2026-01-0{number}"
+        (tmp_path / f"{number}.json").write_text(json.dumps(made), encoding="utf-8")
+    before, after = table.fastest()
+    assert table._measured(before) == {("train", "alexnet_book"), ("inference", "resnet50")}
+    assert len(table._measured(after)) == 2
+    said = table.speed(table.fastest())
+    assert said.count("Training on Xeon") == 2
+    assert said.count("Predicting on Xeon") == 1
