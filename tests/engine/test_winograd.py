@@ -291,7 +291,7 @@ def test_what_does_not_suit_goes_the_usual_way(what: str, monkeypatch: pytest.Mo
         ("w[taps * taps - 1 - t]", "w[t]"),
         pytest.param("far += 4 * w[4 * step]", "far += 2 * w[4 * step]", marks=pytest.mark.slow),
         pytest.param("0.25f * near + 4 * far", "near + 4 * far", marks=pytest.mark.slow),
-        pytest.param("return SIDE + 1 - c->taps", "return OUT", marks=pytest.mark.slow),
+        pytest.param("t.side = SIDE + 1 - c->taps", "t.side = OUT", marks=pytest.mark.slow),
         pytest.param("line[j] + bias", "line[j]", marks=pytest.mark.slow),
         ("sum += g[i]", "sum -= g[i]"),
         pytest.param("p.x - c->pad", "p.x", marks=pytest.mark.slow),

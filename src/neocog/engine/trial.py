@@ -154,11 +154,10 @@ def fingerprint(
     """What an answer is remembered under: equal only where it would be the same again."""
     weights = [(name, tuple(t.shape), str(t.dtype)) for name, t in network.state_dict().items()]
     run = (type(network).__qualname__, repr(network), weights, shape, recipe.optimizer)
-    here = (default.to_json(), machine.has_bf16(default.device), torch.__version__)
+    software = (torch.__version__, native.edition())
+    here = (default.to_json(), machine.has_bf16(default.device), *software)
     asked = dataclasses.asdict(wanted)
-    return hashlib.sha256(json.dumps([run, here, native.edition(), asked]).encode()).hexdigest()[
-        :32
-    ]
+    return hashlib.sha256(json.dumps([run, here, asked]).encode()).hexdigest()[:32]
 
 
 def _held(

@@ -36,8 +36,8 @@ static const float ROOT = 1.41421356237309504880f, HALF_ROOT = 0.707106781186547
 
 /* n maps of high x wide pixels and `in` channels, framed by `pad`, and what is made of them: tall x broad
    pixels, `out` channels; from one pixel to the next it is `x_step` and `y_step` numbers, which is more
-   where the channels are some of a map's. Turned, the weights are those of the way back: (in, taps, taps, out), the taps
-   in the reverse order. */
+   where the channels are some of a map's. Turned, the weights are those of the way back: (in, taps, taps,
+   out), the taps in the reverse order. */
 typedef struct {
     int64_t n, high, wide, in, tall, broad, out, pad, x_step, y_step;
     int32_t taps, threads, turned;
@@ -49,13 +49,10 @@ typedef struct {
     int64_t side, down, across, all, some, blocks; /* outputs, one way; tiles of a map, of all, at a time */
 } Tiles;
 
-/* Outputs of a tile, one way: all that six pixels hold all taps of. */
-static inline int outs_of(const Convolution *c) { return SIDE + 1 - c->taps; }
-
 /* In blocks of which each thread takes as many. `channels`: those of what is kept of a block. */
 static Tiles tiles_of(const Convolution *c, int64_t channels, int64_t fewest) {
     Tiles t;
-    t.side = outs_of(c);
+    t.side = SIDE + 1 - c->taps; /* all outputs of which six pixels hold all taps */
     t.down = (c->tall + t.side - 1) / t.side;
     t.across = (c->broad + t.side - 1) / t.side;
     t.all = c->n * t.down * t.across;
