@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests.conftest import Silent
 
 import neocog
-from neocog import training
+from neocog import choosing, training
 from neocog.cli.main import main
 from neocog.data.loading import load
+from neocog.engine import pace as pacing
 from neocog.engine.pace import Length, Pace
 from neocog.errors import UsageError
 from neocog.networks import create
@@ -80,6 +83,31 @@ def test_minutes_stretch_the_whole_schedule(
     assert job.recipe.warmup == pytest.approx(job.recipe.epochs / 10)
     assert job.folder.recipe == job.recipe  # what can be repeated without a clock
     assert 0 < job.until - time.monotonic() <= 600
+
+
+@pytest.mark.parametrize("minutes", [None, 0.5])
+def test_minutes_bound_what_choosing_and_measuring_take(
+    minutes: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+
+    def noted(way: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*given: Any, limit: float | None, **options: Any) -> Any:
+            limits.append(limit)
+            return way(*given, limit=limit, **options)
+
+        return called
+
+    monkeypatch.setattr("neocog.choosing.tuned", noted(choosing.tuned))
+    monkeypatch.setattr("neocog.engine.pace.measure", noted(pacing.measure))
+    neocog.plan(*LENET, minutes=minutes, tell=lambda line: None)
+    if minutes is None:
+        assert limits == [None, None]
+    else:
+        to_choose, to_measure = limits
+        assert to_choose is not None
+        assert to_measure is not None
+        assert 30 > to_choose > to_measure > 0
 
 
 def test_time_up_is_said_and_the_run_is_whole(

@@ -35,9 +35,11 @@ def chosen(
     spec: InputSpec,
     pictures: int,
     done: float = 0.0,
+    limit: float | None = None,
     tell: Tell | None = None,
 ) -> Hardware:
-    """The hardware for a run on so many training `pictures`, `done` epochs of which are over.
+    """The hardware for a run on so many training `pictures`, `done` epochs of which are over; or
+    of `limit` seconds, however many epochs they are.
 
     What was found is noted in the cache folder for the next run of the same shape, unless others
     compute here too: it would hold for as long as they do.
@@ -62,6 +64,7 @@ def chosen(
         classes=len(spec.classes),
         steps=int((recipe.epochs - done) * pictures / batch) * pieces,
         answers=answers,
+        limit=limit,
         memory=_memory(wanted),
         tell=tell,
     )

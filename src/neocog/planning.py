@@ -79,7 +79,7 @@ def plan(
 ) -> Plan:
     """What `begin` and `run` would take, from a few steps of a copy; writes no run."""
     began = time.monotonic()
-    spec, hardware = prepared(network, dataset, recipe, wanted, tell)
+    spec, hardware = prepared(network, dataset, recipe, wanted, tell, began, minutes)
     recipe, measured, length = paced(network, dataset, recipe, spec, hardware, began, minutes)
     return Plan(
         name_of(network),
@@ -99,6 +99,8 @@ def prepared(
     recipe: Recipe,
     wanted: Wanted | None,
     tell: Callable[[str], None] | None,
+    began: float,
+    minutes: float | None,
 ) -> tuple[InputSpec, Hardware]:
     """The network on its device, whitened where that is asked; and how it is to be trained."""
     spec, wanted = fitted_spec(network, dataset, recipe), wanted or Wanted()
@@ -107,9 +109,14 @@ def prepared(
         _whiten(network, dataset, recipe, spec)
     Training.begin(network, recipe)  # says now what optimizer and network have against each other
     check_memory(network, dataset, recipe, spec, wanted, tell)
-    pictures = len(dataset.train)
     hardware = choosing.chosen(
-        network, wanted, recipe=recipe, spec=spec, pictures=pictures, tell=tell
+        network,
+        wanted,
+        recipe=recipe,
+        spec=spec,
+        pictures=len(dataset.train),
+        limit=None if minutes is None else 60 * minutes - (time.monotonic() - began),
+        tell=tell,
     )
     return spec, hardware
 
@@ -127,14 +134,19 @@ def paced(
     batches = batches_of(dataset, recipe, spec, hardware.device)
     looked_at = dataset.val if len(dataset.val) else dataset.test
     measured = pace.measure(
-        network, batches, looked_at.to(hardware.device), recipe=recipe, hardware=hardware
+        network,
+        batches,
+        looked_at.to(hardware.device),
+        recipe=recipe,
+        hardware=hardware,
+        limit=None if minutes is None else 60 * minutes - (time.monotonic() - began),
     )
     views = VIEW_COUNTS[recipe.views]
     final = views * (len(dataset.val) + len(dataset.test))
     length = Length(steps=len(batches), check=len(dataset.val), final=final)
     if minutes is not None:
-        left = 60 * minutes - (time.monotonic() - began)
-        recipe = recipe.lasting(pace.epochs_within(left, measured, length))
+        gone = time.monotonic() - began
+        recipe = recipe.lasting(pace.epochs_within(60 * minutes, measured, length, gone=gone))
     return recipe, measured, length
 
 

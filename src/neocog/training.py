@@ -77,7 +77,7 @@ def begin(
     """
     began, until, ranks = time.monotonic(), math.inf, ranks or Ranks()
     ranks.check_share(recipe.batch_size)
-    spec, hardware = prepared(network, dataset, recipe, wanted, tell)
+    spec, hardware = prepared(network, dataset, recipe, wanted, tell, began, minutes)
     if minutes is not None:
         recipe, measured, length = paced(network, dataset, recipe, spec, hardware, began, minutes)
         last = (length.check + length.final) * measured.picture

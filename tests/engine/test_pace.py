@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from tests.engine.test_fit import RECIPE, batches, pictures
+from torch import nn
 
+from neocog.data.dataset import Pictures
+from neocog.engine.evaluate import predictions
 from neocog.engine.hardware import choose
 from neocog.engine.pace import (
     SPARE,
@@ -51,6 +56,25 @@ def test_a_run_shorter_than_the_measurement_is_measured_too() -> None:
     )
 
 
+def test_a_time_too_short_is_not_spent_on_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def noted(network: nn.Module, some: Pictures, *rest: Any, **options: Any) -> Any:
+        looked.append(len(some))
+        return predictions(network, some, *rest, **options)
+
+    monkeypatch.setattr("neocog.engine.pace.predictions", noted)
+    network = create("lenet_relu", num_classes=4, seed=0)
+    given = (network, batches(RECIPE), pictures(32, 1))
+    for limit, steps, count in ((1e-6, 1, 1), (1e6, 3, 32)):
+        looked.clear()
+        pace = measure(*given, recipe=RECIPE, hardware=choose("cpu"), seconds=0, limit=limit)
+        assert pace.steps == steps
+        assert looked == [count, count]
+        assert pace.step > 0
+        assert pace.picture > 0
+
+
 def test_a_whole_run_is_steps_validations_and_scoring() -> None:
     recipe = RECIPE.changed({"epochs": 2.5})
     assert seconds_an_epoch(PACE, LENGTH) == pytest.approx(11)
@@ -68,6 +92,9 @@ def test_what_is_fitted_into_a_time_takes_that_time(seconds: float) -> None:
 def test_too_short_a_time_is_refused_with_the_shortest() -> None:
     with pytest.raises(UsageError, match="too short for this run"):
         epochs_within(3, PACE, LENGTH)
+    assert epochs_within(60, PACE, LENGTH) == epochs_within(90, PACE, LENGTH, gone=30)
+    with pytest.raises(UsageError, match=r"1.5 minutes .* take 0.077, and 1.5 went into"):
+        epochs_within(90, PACE, LENGTH, gone=88)
 
 
 def test_memory_is_of_this_process() -> None:

@@ -70,6 +70,7 @@ def search(
     wanted: Wanted | None = None,
     default: Hardware = LAST,
     steps: int = LONG,
+    limit: float | None = None,
     pixels: int = LARGE,
     held: tuple[str, ...] = (),
     agrees: Callable[[Hardware], bool] = lambda hardware: True,
@@ -79,7 +80,8 @@ def search(
         bf16 = hardware.precision == "bf16"
         return dataclasses.replace(hardware, held=held) if bf16 else hardware
 
-    return Search(wanted or Wanted(), default, steps, pixels, times, hold, agrees, fit=fit)
+    given = wanted or Wanted()
+    return Search(given, default, steps, pixels, times, hold, agrees, limit=limit, fit=fit)
 
 
 def test_a_layout_that_saves_a_tenth_is_taken() -> None:
@@ -198,6 +200,43 @@ def test_a_run_of_few_steps_is_not_even_looked_at() -> None:
     times = Times(60.0)
     assert search(times, steps=200).found()[0] == LAST
     assert times.asked == []
+
+
+def test_of_a_time_too_short_for_timing_one_step_is_taken() -> None:
+    times = Times(4.0, channels_last=0.5)
+    found, whole = search(times, limit=120).found()
+    assert (found, found.why, whole) == (LAST, "too short to measure", False)
+    assert times.asked == [LAST]
+
+
+def test_a_time_given_counts_and_not_the_epochs_of_the_recipe() -> None:
+    assert search(Times(channels_last=0.5), limit=3600, steps=1).found()[1]
+    times = Times(channels_last=5.0)
+    assert search(times, limit=19).found()[0].why == "too short to measure"
+    assert len(times.asked) <= 3
+
+
+def test_whether_compiling_pays_is_reckoned_of_the_time_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "can_compile", lambda device: True)
+    for limit, taken in ((7200.0, True), (60.0, False)):
+        times = Times(compiled=0.5, to_compile=50.0)
+        here = search(times, limit=limit, steps=LONG if not taken else 1)
+        assert here.answer({}, "key", layers=10).compile is taken
+
+
+@pytest.mark.parametrize("limit", [60.0, 600.0, 7200.0])
+@pytest.mark.parametrize("seconds", [0.02, 0.3, 12.0])
+def test_timing_costs_no_more_than_its_share_of_a_time_given(
+    seconds: float, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "has_bf16", lambda device: True)
+    monkeypatch.setattr(machine, "can_compile", lambda device: True)
+    times = Times(seconds, channels_last=1.2, bf16=1.2, compiled=0.9, to_compile=50.0)
+    here = search(times, limit=limit, default=dataclasses.replace(LAST, precision="bf16"))
+    here.answer({}, "key", layers=30)
+    assert here.spent <= max(1.3 * SHARE * limit, 1.5 * seconds)  # one step must be
 
 
 @pytest.mark.parametrize("steps", [300, 500, 1000, 5000, 100_000])

@@ -28,6 +28,7 @@ WARM_UP = 2  # steps that are not counted: kernels are chosen and memory is fetc
 LEAST = 3  # steps that are
 LOOKED_AT = 256  # pictures of one evaluation
 SPARE = 0.97  # of the time given is planned for: paces waver
+TENTH = 0.1  # of a time given, for measuring steps, and as much for looking at pictures
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,20 @@ def measure(
     recipe: Recipe,
     hardware: Hardware,
     seconds: float = 2.0,
+    limit: float | None = None,
 ) -> Pace:
-    """Steps of a copy of the network, for about so many seconds; nothing of the run changes."""
+    """Steps of a copy of the network, for about so many seconds; nothing of the run changes.
+
+    Of a run that has `limit` seconds left no more than one step is sure to be measured, so that a
+    time too short for it is not spent on finding that out.
+    """
     twin = copy.deepcopy(network)
     nothing = looked_at.first(0)
     taken: list[float] = []
     ends = None
     longest = recipe.changed({"epochs": max(recipe.epochs, WARM_UP + LEAST)})
-    clock = time.perf_counter()
+    most = math.inf if limit is None else TENTH * limit
+    clock = begin = time.perf_counter()
     with contextlib.suppress(DivergedError):  # the run itself will say so
         training = Training.begin(twin, longest)
         for fact in fit(training, batches, nothing, recipe=longest, hardware=hardware):
@@ -75,16 +82,22 @@ def measure(
                 ends = now + seconds
             if ends and now >= ends and len(taken) >= WARM_UP + LEAST:
                 break
+            if taken and now - begin >= most:
+                break
             clock = now
     counted = taken[WARM_UP:] or taken
-    picture = _looking(twin, looked_at, batches, hardware) if len(looked_at) else 0.0
-    return Pace(step=statistics.median(counted), picture=picture, steps=len(counted))
+    step = statistics.median(counted)
+    # a picture is looked at in a third of the time it is learnt from, and twice; the short last
+    # batch of a small set makes this less than it is
+    count = min(int(most * batches.batch_size / step), LOOKED_AT) if most < math.inf else LOOKED_AT
+    some = looked_at.first(max(count, 1))
+    picture = _looking(twin, some, batches, hardware) if len(some) else 0.0
+    return Pace(step=step, picture=picture, steps=len(counted))
 
 
 def _looking(
-    twin: nn.Module, looked_at: Pictures, batches: TrainingBatches, hardware: Hardware
+    twin: nn.Module, some: Pictures, batches: TrainingBatches, hardware: Hardware
 ) -> float:
-    some = looked_at.first(LOOKED_AT)
     taken = []
     with hardware.in_force(twin):
         way = hardware.passes(twin, batch_size=batches.batch_size).logits
@@ -111,17 +124,20 @@ def seconds_in_all(pace: Pace, length: Length, recipe: Recipe) -> float:
     return recipe.epochs * length.steps * pace.step + looked_at * pace.picture
 
 
-def epochs_within(seconds: float, pace: Pace, length: Length) -> float:
-    """How many epochs fit into so many seconds, with their validations and the scoring."""
+def epochs_within(seconds: float, pace: Pace, length: Length, *, gone: float = 0.0) -> float:
+    """How many epochs fit into so many seconds, with their validations and the scoring, if so many
+    of them are gone.
+    """
     check, training = length.check * pace.picture, length.steps * pace.step
-    rest = seconds * SPARE - length.final * pace.picture
+    rest = (seconds - gone) * SPARE - length.final * pace.picture
     whole = max(int(rest // (training + check)), 0)
     epochs = whole + max(rest - whole * (training + check) - check, 0) / training
     if epochs * length.steps < 1:
         least = (pace.step + check + length.final * pace.picture) / SPARE
         raise UsageError(
-            f"{seconds / 60:.2g} minutes are too short for this run: one step of {pace.step:.2g} s "
-            f"and the scoring alone take {least / 60:.2g} minutes"
+            f"{seconds / 60:.3g} minutes are too short for this run: one step of {pace.step:.2g} s "
+            f"and the scoring alone take {least / 60:.2g}, and {gone / 60:.2g} went into measuring "
+            "them"
         )
     digits = 10 ** (math.floor(math.log10(epochs)) - 2)  # three that count, and never too many
     return float(round(math.floor(epochs / digits) * digits, 9))

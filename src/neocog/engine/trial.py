@@ -46,10 +46,11 @@ def tuned(
     classes: int,
     steps: int,
     answers: dict[str, Any],
+    limit: float | None = None,
     memory: str = "system",
     tell: Callable[[str], None] | None = None,
 ) -> Hardware:
-    """How to train `network` on batches of `shape` for so many `steps`.
+    """How to train `network` on batches of `shape` for so many `steps`, or for `limit` seconds.
 
     Neither the network nor any generator of random numbers is changed. `answers` are those of
     earlier runs; this run's is added to them.
@@ -64,7 +65,9 @@ def tuned(
             hold = partial(_held, trial.network, shape, wanted.precision == "bf16")
             fit = partial(machine.fitted, network=trial.network)
             agrees = trial.agrees
-            search = Search(wanted, default, steps, pixels, trial, hold, agrees, tell, fit=fit)
+            search = Search(
+                wanted, default, steps, pixels, trial, hold, agrees, tell, limit, fit=fit
+            )
             return search.answer(answers, key, layers=_layers(network))
     except Exception as error:  # whatever a user's network raises on being copied, or tried
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -51,6 +51,7 @@ class Search:
     hold: Hold
     agrees: Agrees
     tell: Tell | None = None
+    limit: float | None = None  # seconds the run takes, however many steps they are
     spent: float = 0.0
     fit: Fit = machine.fitted
     best: dict[Hardware, float] = field(default_factory=dict)
@@ -73,13 +74,13 @@ class Search:
     def found(self) -> tuple[Hardware, bool]:
         """The fastest way that is not compiled, and whether all there is was tried."""
         default = replace(self.default, compile=False)
-        if SHARE * self.steps < 2 + ROUNDS:
+        step = 1.0 if self.limit is None else self._once(self.hold(default, False))
+        if SHARE * self._run(step) < (2 + ROUNDS) * step:
             return self.hold(default, False), False
         plain = self.hold(machine.plain(default, self.wanted), False)
         self._once(plain)
         self._time(plain)
-        run = self.best[plain] * self.steps
-        if run < SHORT:
+        if self._run(self.best[plain]) < SHORT:
             return self.hold(default, False), False
         now, whole = self._changed(plain)
         if len(self.best) == 1 and not whole:
@@ -95,7 +96,7 @@ class Search:
             if rival is None or replace(rival, held=()) in self.tried:
                 continue
             cost = self._cost(now, rival)
-            if self.spent + cost > SHARE * min(self.best.values()) * self.steps:
+            if self.spent + cost > SHARE * self._run(min(self.best.values())):
                 whole = False
                 continue
             if self.tell and len(self.best) == 1 and len(_CHANGES) * cost > TOLD:
@@ -130,14 +131,15 @@ class Search:
         compiled = replace(found, compile=True)
         times = {**found.measured, str(compiled): round(1000 * known["step"], 3)}
         saved = step - known["step"]
-        pays = saved >= GAIN * step and saved * self.steps >= PAYS * known["to_compile"]
+        in_all = saved / step * self._run(step)
+        pays = saved >= GAIN * step and in_all >= PAYS * known["to_compile"]
         return replace(compiled if pays else found, measured=times)
 
     def _may_compile(self, step: float, layers: int, answers: Mapping[str, Any]) -> bool:
         factor = answers.get("compile_factor")
         cost = compiling(layers) * (factor if isinstance(factor, float) else 1.0)
         cost += 2 * ROUNDS * step
-        affordable = self.spent + cost <= SHARE * step * self.steps
+        affordable = self.spent + cost <= SHARE * self._run(step)
         return affordable and machine.can_compile(self.default.device)
 
     def _compiled(self, found: Hardware, layers: int, answers: dict[str, Any]) -> dict[str, Any]:
@@ -171,6 +173,10 @@ class Search:
         held = self.hold(rival, True)
         self.spent += time.perf_counter() - begin
         return held
+
+    def _run(self, step: float) -> float:
+        """Seconds of the run, if a step takes so many."""
+        return self.steps * step if self.limit is None else self.limit
 
     def _cost(self, now: Hardware, rival: Hardware) -> float:
         """Seconds, if the rival is as slow as what there is."""
