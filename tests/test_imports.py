@@ -85,9 +85,10 @@ MAY = {
     },
     "evaluation": {"engine", "records", "analysis", "run"},
     "otherdata": {"data", "run", "rundata", "asked"},
-    "asking": {"data", "engine", "records", "evaluation", "otherdata"},
+    "asking": {"data", "engine", "records", "fitting", "evaluation", "otherdata"},
     "protocols": {
         "asking",
+        "choosing",
         "data",
         "engine",
         "records",

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import torch
 from tests.conftest import Silent
+from torch import nn
 
 import neocog
 from neocog import choosing, training
+from neocog.announced import seconds_of_scoring
 from neocog.cli.main import main
+from neocog.data.dataset import Pictures
 from neocog.data.loading import load
 from neocog.engine import pace as pacing
 from neocog.engine.pace import Length, Pace
@@ -35,7 +38,7 @@ def test_a_plan_measures_and_writes_nothing(
     data = load("digits")
     final = len(data.val) + len(data.test)
     assert plan.length == Length(steps=-(-len(data.train) // 128), check=len(data.val), final=final)
-    assert plan.seconds == pytest.approx(7 * plan.seconds_an_epoch + final * plan.pace.picture)
+    assert plan.seconds == pytest.approx(7 * plan.seconds_an_epoch + final * plan.pace.scored)
 
 
 def test_a_plan_leaves_a_users_network_as_it_was() -> None:
@@ -70,7 +73,7 @@ def paced(monkeypatch: pytest.MonkeyPatch, pace: Pace) -> None:
 def test_minutes_stretch_the_whole_schedule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paced(monkeypatch, Pace(step=1.0, picture=0.0, steps=10))
+    paced(monkeypatch, Pace(step=1.0, picture=0.0, scored=0.0, steps=10))
     recipe = Recipe(epochs=40, warmup=4, batch_size=2000, lr=0.05, schedule="linear")
     job = training.begin(
         create("lenet_relu", num_classes=10, seed=0),
@@ -110,13 +113,38 @@ def test_minutes_bound_what_choosing_and_measuring_take(
         assert 30 > to_choose > to_measure > 0
 
 
+def test_scoring_is_measured_where_it_is_a_part_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def scoring(network: nn.Module, some: Pictures, *rest: object) -> float:
+        looked.append(len(some))
+        return 0.5
+
+    monkeypatch.setattr("neocog.announced.scoring", scoring)
+    data = load("digits")
+    passes = len(data.val) + len(data.test)
+    for epochs, seconds in ((2, passes / 2), (1000, None)):
+        job = training.begin(
+            create("lenet_relu", num_classes=10, seed=0),
+            data,
+            recipe=Recipe(epochs=epochs),
+            out=tmp_path / f"run-{epochs}",
+        )
+        assert seconds_of_scoring(job) == seconds
+        job.folder.let_go()
+    assert looked == [passes // 20]
+
+
 def test_time_up_is_said_and_the_run_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paced(monkeypatch, Pace(step=1e-6, picture=1e-9, steps=10))  # far too good to be true
+    good = Pace(step=1e-6, picture=1e-9, scored=1e-9, steps=10)  # far too good to be true
+    paced(monkeypatch, good)
     said: list[str] = []
     run = neocog.train(
-        *LENET, minutes=0.005, out=tmp_path / "run", watcher=Silent(), tell=said.append
+        *LENET, minutes=0.05, out=tmp_path / "run", watcher=Silent(), tell=said.append
     )
     assert run.scores["test"]["n"] == len(load("digits").test)
     assert "time was up after" in said[-1]

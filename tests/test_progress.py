@@ -105,6 +105,17 @@ def test_time_left_counts_evaluations_before_and_after_the_first(clock: list[flo
     assert watch.epoch(EPOCH) == pytest.approx(10 + 3 + 6)
 
 
+def test_time_left_has_the_scoring_as_it_was_measured(clock: list[float]) -> None:
+    watch = Clock(epochs=2, check=0.05, final=0.1, scoring=30.0)
+    watch.step(step(1))
+    clock[0] += 1
+    assert watch.step(step(2)) == pytest.approx(18 + 2 * 1 + 30)
+    clock[0] += 8
+    watch.step(step(10))
+    clock[0] += 3
+    assert watch.epoch(EPOCH) == pytest.approx(10 + 3 + 30)
+
+
 def test_time_left_knows_of_a_last_epoch_that_is_a_part_of_one(clock: list[float]) -> None:
     watch = Clock(epochs=2)  # 12 steps, as `--minutes` may have it, shown as 2 epochs
     watch.step(dataclasses.replace(step(1), done=1 / 12))

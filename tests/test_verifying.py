@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 import safetensors.numpy
 from tests.conftest import Silent
 from tests.folders import flat_folder
+from torch import nn
 
 import neocog
 from neocog import api
 from neocog.cli.main import main
+from neocog.engine import evaluate
 from neocog.errors import UsageError
 from neocog.recipe import Recipe
 from neocog.verifying import SAME, verify
@@ -47,6 +50,37 @@ def test_a_sound_run_agrees_and_is_left_as_it_is(
         "test logits": SAME,
     }
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_it_is_asked_again_the_way_it_was_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    api.train(
+        "fast_mnist",
+        "digits",
+        epochs=1,
+        layout="channels_last",
+        out=out,
+        tell=lambda line: None,
+        watcher=Silent(),
+    )
+    assert outcomes(out) == {"test logits": SAME}
+    asked: list[str] = []
+    real = evaluate.as_scored
+
+    def noted(network: nn.Module, layout: str = "contiguous") -> AbstractContextManager[None]:
+        asked.append(layout)
+        return real(network, layout)
+
+    monkeypatch.setattr("neocog.engine.evaluate.as_scored", noted)
+    monkeypatch.setattr("neocog.engine.views.as_scored", noted)
+    outcomes(out)
+    neocog.evaluate(out, views="single", tell=lambda line: None)
+    assert asked == ["channels_last"] * 2
+    (out / "environment.json").unlink()
+    assert set(outcomes(out).values()) <= {SAME, "within rounding"}
+    assert asked[2:] == ["contiguous"]
 
 
 def test_logits_that_are_not_the_networks_are_found(

@@ -11,12 +11,15 @@ from neocog.data.batches import in_order
 from neocog.engine.asleep import asleep
 from neocog.engine.evaluate import VIEW_COUNTS
 from neocog.engine.hardware import Hardware, has_bf16
+from neocog.engine.pace import scoring
 from neocog.engine.schedules import epoch_count
 from neocog.progress import Clock
 from neocog.recipes import described
 from neocog.records import Epoch
 
 LOOKED_AT = 64  # pictures
+MISSED = 0.005  # of a run: in bf16 it may be eight times as much
+A_TWENTIETH = 20  # of the pictures that are scored, at most, to know how long all of them take
 
 
 def about(job: training.Job) -> list[str]:
@@ -70,13 +73,33 @@ def machine_lines(hardware: Hardware) -> list[str]:
     return lines
 
 
-def clock_of(job: training.Job) -> Clock:
-    """A picture trained on costs about three that are only looked at: two ways back, one there."""
+def clock_of(job: training.Job, scoring: float | None) -> Clock:
+    """`scoring`: the seconds that it takes, where they are known."""
+    check, final = _shares(job)
+    return Clock(epoch_count(job.recipe), check=check, final=final, scoring=scoring)
+
+
+def seconds_of_scoring(job: training.Job) -> float | None:
+    """From a few of the pictures, where it may be a part of the run that one would miss: it is in
+    float32, whatever training is in. None where it is not worth a look.
+    """
+    data, (_, share) = job.dataset, _shares(job)
+    passes = VIEW_COUNTS[job.recipe.views] * (len(data.val) + len(data.test))
+    if share < MISSED or job.ranks.world > 1:
+        return None
+    split = data.test if len(data.test) else data.val
+    some = split.first(max(passes // A_TWENTIETH, 1)).to(job.hardware.device)
+    return passes * scoring(job.network, some, job.spec, job.hardware.layout)
+
+
+def _shares(job: training.Job) -> tuple[float, float]:
+    """What the validation after an epoch takes, and the scoring, as shares of all training. A
+    picture trained on costs about three that are only looked at: two ways back, one there.
+    """
     data = job.dataset
     trained = 3 * job.recipe.epochs * len(data.train)
-    check = len(data.val)
     final = VIEW_COUNTS[job.recipe.views] * (len(data.val) + len(data.test))
-    return Clock(epoch_count(job.recipe), check=check / trained, final=final / trained)
+    return len(data.val) / trained, final / trained
 
 
 def not_started(fact: Epoch, classes: int, job: training.Job | None = None) -> str | None:

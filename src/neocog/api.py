@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from neocog import planning, training
-from neocog.announced import about, clock_of, not_started
+from neocog.announced import about, clock_of, not_started, seconds_of_scoring
 from neocog.asked import changed, dataset_for, in_bytes, network_for, recipe_for
 from neocog.data.dataset import Dataset
 from neocog.engine import memory
@@ -257,9 +257,10 @@ def _go(
     for line in about(job):
         tell(line)
     name = f"{job.folder.network_name} on {job.dataset.name}"
-    seen = watcher or _watcher(clock_of(job), name)
+    scoring = seconds_of_scoring(job)
+    seen = watcher or _watcher(clock_of(job, scoring), name)
     said = False
-    with told(job, clock_of(job)) as now, logged(job, log, tell) as events:
+    with told(job, clock_of(job, scoring)) as now, logged(job, log, tell) as events:
         for fact in watched(training.run(job), Several(seen, now, events)):
             if isinstance(fact, Epoch) and not said:
                 note = not_started(fact, len(job.dataset.classes), job)

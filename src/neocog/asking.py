@@ -19,6 +19,7 @@ from neocog.engine.hardware import Wanted, choose
 from neocog.engine.pieces import Sides
 from neocog.engine.views import Protocol, check, viewed
 from neocog.evaluation import Evaluation
+from neocog.fitting import known
 from neocog.records import Predictions
 
 FORM = 1  # of what is kept: raised when a protocol comes to other numbers
@@ -61,6 +62,7 @@ def asked_of(
     split: Pictures,
     asked: Question,
     sides: Sides,
+    layout: str,
 ) -> Predictions:
     """What the network says of each picture: (N, K). `called` is its name for who watches."""
     device = choose(Wanted()).device
@@ -70,6 +72,7 @@ def asked_of(
         spec,
         asked.protocol,
         sides=sides if asked.protocol.slides else (),
+        layout=layout,
         watch=lambda done, count: asked.watch(called, done, count),
     )
 
@@ -100,7 +103,8 @@ def alone(of: Pretrained, asked: Question) -> Evaluation:
     assert dataset is not None  # it was checked
     check(asked.protocol, of.spec, mirrors=dataset.mirrors, data=dataset.name)
     sides = asked.protocol.sides_of(of.spec, asked.scales)
-    ask = partial(asked_of, of.network, of.spec, of.called, asked=asked, sides=sides)
+    layout = "channels_last" if known(of.network) else "contiguous"  # which any can take
+    ask = partial(asked_of, of.network, of.spec, of.called, asked=asked, sides=sides, layout=layout)
     facts = facts_of(asked.protocol, sides)
     numbers = otherdata.labels_of(of.spec.classes, dataset.classes, dataset.name)
     return said_of(dataset, numbers, ask, facts, (of.called, of.called), None)

@@ -142,6 +142,14 @@ def as_begun(folder: RunFolder, wanted: Wanted) -> tuple[Hardware | None, str]:
     return dataclasses.replace(then, memory=_memory(wanted), why="as it began"), ""
 
 
+def layout_of(folder: RunFolder) -> str:
+    """How a run's network laid out its maps, as far as its folder records it."""
+    try:
+        return Hardware.from_json(folder.environment["hardware"]).layout
+    except (NeocogError, KeyError, TypeError, ValueError):
+        return "contiguous"
+
+
 def _note_change(
     folder: RunFolder, hardware: Hardware, *, at: tuple[int, int], versions: dict[str, str]
 ) -> None:

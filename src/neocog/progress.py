@@ -94,10 +94,18 @@ class Clock:
 
     `check` and `final` are what the validation after an epoch and the scoring at the end cost, as
     shares of the training in all: a guess that holds until the first of them was measured.
+    `scoring` is what that takes in seconds, where it was measured.
     """
 
-    def __init__(self, epochs: int, *, check: float = 0.0, final: float = 0.0) -> None:
-        self.epochs, self._check, self._final = epochs, check, final
+    def __init__(
+        self,
+        epochs: int,
+        *,
+        check: float = 0.0,
+        final: float = 0.0,
+        scoring: float | None = None,
+    ) -> None:
+        self.epochs, self._check, self._final, self._scoring = epochs, check, final, scoring
         self._first: float | None = None  # share done when this clock saw its first step
         self._now = self._trained = self._checked = self._done = 0.0
         self._checks = 0
@@ -130,6 +138,7 @@ class Clock:
         whole = self._trained / (done - self._first)  # seconds that all the training takes
         check = self._checked / self._checks if self._checks else self._check * whole
         final = self._final / self._check * check if self._check else self._final * whole
+        final = final if self._scoring is None else self._scoring
         return (1 - done) * whole + checks * check + final
 
 

@@ -28,6 +28,7 @@ from neocog.asking import (
     known_by,
     said_of,
 )
+from neocog.choosing import layout_of
 from neocog.data.dataset import Dataset, Pictures
 from neocog.engine.pieces import Sides, trained_at
 from neocog.engine.views import Protocol, check, find
@@ -169,7 +170,8 @@ def _asked(
     _say_of_scale(folder, asked)
     network = folder.new_network() if network is None else network
     folder.load_weights(network)
-    return asked_of(network, folder.spec, str(folder.path), split, asked, sides)
+    layout = layout_of(folder)
+    return asked_of(network, folder.spec, str(folder.path), split, asked, sides, layout)
 
 
 def _facts(folder: RunFolder, protocol: Protocol, sides: Sides) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def begin(
     spec, hardware = prepared(network, dataset, recipe, wanted, tell, began, minutes)
     if minutes is not None:
         recipe, measured, length = paced(network, dataset, recipe, spec, hardware, began, minutes)
-        last = (length.check + length.final) * measured.picture
+        last = length.check * measured.picture + length.final * measured.scored
         until = began + 60 * minutes - last
     training = Training.begin(network, recipe)
     name = name_of(network)
@@ -314,12 +314,11 @@ def _score(job: Job) -> None:
         job.folder.load_weights(job.network)
     job.ranks.alike(job.network)
     job.network.eval()
+    how = {"views": job.recipe.views, "layout": job.hardware.layout}
     for name, split in (("validation", job.dataset.val), ("test", job.dataset.test)):
         if len(split):
             split = split.to(job.hardware.device)
-            said = predictions(
-                job.network, split, job.spec, views=job.recipe.views, ranks=job.ranks
-            )
+            said = predictions(job.network, split, job.spec, ranks=job.ranks, **how)
             check_logits(said, f"the {name} split", job.network)
             if job.ranks.first:
                 job.folder.write_predictions(name, said)

@@ -106,7 +106,8 @@ def _asked_again(folder: RunFolder, network: nn.Module, dataset: Dataset) -> lis
         then = folder.predictions(name)
         if then is not None:
             split = split.to(str(next(network.parameters()).device))
-            now = predictions(network, split, folder.spec, views=folder.recipe.views)
+            layout, views = choosing.layout_of(folder), folder.recipe.views
+            now = predictions(network, split, folder.spec, views=views, layout=layout)
             checks.append(_of_logits(name, then, now))
     return checks
 

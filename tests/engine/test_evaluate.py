@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from tests.engine.test_fit import SPEC, pictures
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neocog.data.batches import in_order
-from neocog.engine.evaluate import VIEWS, predictions
+from neocog.engine import winograd
+from neocog.engine.evaluate import VIEWS, as_scored, predictions
 from neocog.networks import create
 from neocog.recipe import VIEWS as NAMED
 
@@ -53,3 +56,52 @@ def test_a_network_that_sees_no_difference_says_the_same(views: str) -> None:
     mirrored = said(network, "mirror")
     torch.testing.assert_close(mirrored, said(network, "one"))
     assert said(network, views).shape == (12, 4)
+
+
+class Wide(nn.Sequential):
+    """With a convolution that there are fewer products for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, padding=1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(16, 4),
+        )
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_scored_in_the_layout_of_training_it_says_the_same_but_for_rounding(
+    layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network, split, counted = Wide(), pictures(40, 1), []
+    real, maps = winograd.convolved, []
+
+    def noted(*given: Any) -> Tensor:
+        counted.append(1)
+        return real(*given)
+
+    monkeypatch.setattr(winograd, "convolved", noted)
+    network[2].register_forward_hook(lambda _, given, made: maps.append(made))
+    strides = [weight.stride() for weight in network.parameters()]
+    wanted = predictions(network, split, SPEC, forward=network).logits
+    assert not counted
+    maps.clear()
+    found = predictions(network, split, SPEC, layout=layout).logits
+    last = layout == "channels_last"
+    assert maps[0].is_contiguous(memory_format=torch.channels_last) == last
+    assert bool(counted) == (last and winograd.library() is not None)
+    torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(wanted))
+    assert (predictions(network, split, SPEC, layout=layout).logits == found).all()
+    assert [weight.stride() for weight in network.parameters()] == strides
+    assert not any("forward" in vars(layer) for layer in network.modules())
+
+
+def test_in_bf16_it_is_not_scored() -> None:
+    network = Wide().eval()
+    with torch.no_grad(), as_scored(network, "channels_last"):
+        assert network(torch.zeros(1, 1, 28, 28)).dtype == torch.float32
+        assert not torch.is_autocast_enabled("cpu")

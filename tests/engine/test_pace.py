@@ -23,9 +23,9 @@ from neocog.engine.pace import (
 from neocog.errors import UsageError
 from neocog.networks import create
 
-PACE = Pace(step=0.5, picture=0.01, steps=10)
+PACE = Pace(step=0.5, picture=0.01, scored=0.02, steps=10)
 LENGTH = Length(
-    steps=20, check=100, final=300
+    steps=20, check=100, final=150
 )  # 10 s of training, 1 s of validation, 3 s at the end
 
 
@@ -70,7 +70,7 @@ def test_a_time_too_short_is_not_spent_on_measuring(monkeypatch: pytest.MonkeyPa
         looked.clear()
         pace = measure(*given, recipe=RECIPE, hardware=choose("cpu"), seconds=0, limit=limit)
         assert pace.steps == steps
-        assert looked == [count, count]
+        assert set(looked) == {count}
         assert pace.step > 0
         assert pace.picture > 0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +12,26 @@ from neocog.data.augment import reflected
 from neocog.data.batches import in_order
 from neocog.data.dataset import Pictures
 from neocog.data.spec import InputSpec
+from neocog.engine.hardware import Hardware, fitted
 from neocog.engine.ranks import ALONE, Ranks
 from neocog.records import Predictions
 
 BATCH_SIZE = 256  # pictures that are looked at together
 Network = Callable[[Tensor], Tensor]  # inputs (N, C, H, W) -> logits (N, K)
+
+
+@contextmanager
+def as_scored(network: nn.Module, layout: str = "contiguous") -> Iterator[None]:
+    """`network` as runs are scored by it: in float32, its maps laid out as in its training.
+
+    That follows from network, layout and machine, and from nothing that was timed: asked again it
+    says the same, to the bit. Two cores of an EPYC with AVX2, 2026-11-30: of maps channels last
+    ResNet-18 at 32 px takes 0.44 of the time that it took without, LeNet 0.7.
+    """
+    device = str(next(network.parameters()).device)
+    way = Hardware(device=device, name="", threads=torch.get_num_threads(), layout=layout)
+    with fitted(way, network).in_force(network):
+        yield
 
 
 @torch.inference_mode()
@@ -26,24 +42,27 @@ def predictions(
     *,
     batch_size: int = BATCH_SIZE,
     views: str = "one",
+    layout: str = "contiguous",
     forward: Network | None = None,
     ranks: Ranks = ALONE,
 ) -> Predictions:
     """The logits of every picture of a split that can be read, in order. The network's mode is put
     back. Of several processes each looks at its part, and all have the whole.
 
-    `forward` is another way through the network than calling it. `views` names what is looked at
+    It is asked `as_scored`, its maps in `layout`, or by `forward`. `views` names what is looked at
     of each picture, see VIEWS; logits are averaged, before softmax.
     """
     training, seen = network.training, VIEWS[views]
     network.eval()
     device = next(network.parameters()).device
+    way = nullcontext() if forward else as_scored(network, layout)
     try:
         parts, labels = [], []
-        for images, of_them in in_order(split, spec, batch_size, ranks.part):
-            if len(images):
-                parts.append(seen(forward or network, images.to(device)).float().cpu())
-                labels.append(of_them.cpu())
+        with way:
+            for images, of_them in in_order(split, spec, batch_size, ranks.part):
+                if len(images):
+                    parts.append(seen(forward or network, images.to(device)).float().cpu())
+                    labels.append(of_them.cpu())
     finally:
         network.train(training)
     logits = torch.cat(parts) if parts else torch.empty(0, len(spec.classes))

@@ -8,13 +8,16 @@ import math
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
 from neocog.data.batches import TrainingBatches
 from neocog.data.dataset import Pictures
+from neocog.data.spec import InputSpec
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import fit
 from neocog.engine.hardware import Hardware
@@ -27,6 +30,8 @@ from neocog.records import Step
 WARM_UP = 2  # steps that are not counted: kernels are chosen and memory is fetched in them
 LEAST = 3  # steps that are
 LOOKED_AT = 256  # pictures of one evaluation
+FEW = 32  # pictures that tell whether there is time for so many
+A_LOOK = 1.0  # seconds for them
 SPARE = 0.97  # of the time given is planned for: paces waver
 TENTH = 0.1  # of a time given, for measuring steps, and as much for looking at pictures
 
@@ -36,7 +41,8 @@ class Pace:
     """What was measured, in seconds."""
 
     step: float  # a training step, median
-    picture: float  # a picture that is only looked at
+    picture: float  # a picture that is validated
+    scored: float  # a picture that is scored, in one view
     steps: int  # how many were measured
 
 
@@ -91,20 +97,32 @@ def measure(
     # batch of a small set makes this less than it is
     count = min(int(most * batches.batch_size / step), LOOKED_AT) if most < math.inf else LOOKED_AT
     some = looked_at.first(max(count, 1))
-    picture = _looking(twin, some, batches, hardware) if len(some) else 0.0
-    return Pace(step=step, picture=picture, steps=len(counted))
-
-
-def _looking(
-    twin: nn.Module, some: Pictures, batches: TrainingBatches, hardware: Hardware
-) -> float:
-    taken = []
+    if not len(some):
+        return Pace(step=step, picture=0.0, scored=0.0, steps=len(counted))
     with hardware.in_force(twin):
         way = hardware.passes(twin, batch_size=batches.batch_size).logits
-        for _ in range(2):  # the first warms up
-            clock = time.perf_counter()
-            predictions(twin, some, batches.spec, forward=way)
-            taken.append(time.perf_counter() - clock)
+        picture = _looking(partial(predictions, twin, some, batches.spec, forward=way), some)
+    scored = scoring(twin, some, batches.spec, hardware.layout)
+    return Pace(step=step, picture=picture, scored=scored, steps=len(counted))
+
+
+def scoring(network: nn.Module, pictures: Pictures, spec: InputSpec, layout: str) -> float:
+    """Seconds that a picture takes to score in one view, of some of them."""
+    taken = 0.0
+    for count in (FEW, LOOKED_AT):
+        if taken * count > A_LOOK:
+            break
+        some = pictures.first(count)
+        taken = _looking(partial(predictions, network, some, spec, layout=layout), some)
+    return taken
+
+
+def _looking(look: Callable[[], object], some: Pictures) -> float:
+    taken = []
+    for _ in range(2):  # the first warms up
+        clock = time.perf_counter()
+        look()
+        taken.append(time.perf_counter() - clock)
     return min(taken) / len(some)
 
 
@@ -120,8 +138,8 @@ def seconds_an_epoch(pace: Pace, length: Length) -> float:
 
 def seconds_in_all(pace: Pace, length: Length, recipe: Recipe) -> float:
     """Training, validation after each epoch, scoring."""
-    looked_at = epoch_count(recipe) * length.check + length.final
-    return recipe.epochs * length.steps * pace.step + looked_at * pace.picture
+    looked = epoch_count(recipe) * length.check * pace.picture + length.final * pace.scored
+    return recipe.epochs * length.steps * pace.step + looked
 
 
 def epochs_within(seconds: float, pace: Pace, length: Length, *, gone: float = 0.0) -> float:
@@ -129,11 +147,11 @@ def epochs_within(seconds: float, pace: Pace, length: Length, *, gone: float = 0
     of them are gone.
     """
     check, training = length.check * pace.picture, length.steps * pace.step
-    rest = (seconds - gone) * SPARE - length.final * pace.picture
+    rest = (seconds - gone) * SPARE - length.final * pace.scored
     whole = max(int(rest // (training + check)), 0)
     epochs = whole + max(rest - whole * (training + check) - check, 0) / training
     if epochs * length.steps < 1:
-        least = (pace.step + check + length.final * pace.picture) / SPARE
+        least = (pace.step + check + length.final * pace.scored) / SPARE
         raise UsageError(
             f"{seconds / 60:.3g} minutes are too short for this run: one step of {pace.step:.2g} s "
             f"and the scoring alone take {least / 60:.2g}, and {gone / 60:.2g} went into measuring "

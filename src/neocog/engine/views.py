@@ -19,7 +19,7 @@ from neocog.data.preprocess import normalised
 from neocog.data.spec import InputSpec
 from neocog.engine import pieces
 from neocog.engine.dense import slid
-from neocog.engine.evaluate import BATCH_SIZE, VIEW_COUNTS, VIEWS
+from neocog.engine.evaluate import BATCH_SIZE, VIEW_COUNTS, VIEWS, as_scored
 from neocog.engine.pieces import Sides
 from neocog.errors import UsageError, unknown
 from neocog.records import Predictions
@@ -105,13 +105,15 @@ def viewed(
     protocol: Protocol,
     *,
     sides: Sides = (),
+    layout: str = "contiguous",
     watch: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """What a network says of every picture of a split that can be read, by a protocol.
 
     Where softmax is averaged, the logits are the logarithms of the mean probabilities, so that
-    their softmax is that mean. `sides` replace the protocol's. `watch` is called with the pictures
-    done, and all of them. The network's mode is put back.
+    their softmax is that mean. `sides` replace the protocol's. It is asked `as_scored`, its maps
+    in `layout`. `watch` is called with the pictures done, and all of them. The network's mode is
+    put back.
     """
     training, count = network.training, len(split)
     network.eval()
@@ -119,13 +121,14 @@ def viewed(
     parts, labels = [torch.empty(0, len(spec.classes))], [torch.empty(0, dtype=torch.int64)]
     try:
         asked = slid(network, (spec.channels, *spec.size)) if protocol.slides else network
-        for first in range(0, count, protocol.together):
-            rows = slice(first, first + protocol.together)
-            answers, of_them = protocol.look(asked, split, rows, spec, sides)
-            parts.append(answers.float().cpu())
-            labels.append(of_them.cpu())
-            if watch:
-                watch(min(rows.stop, count), count)
+        with as_scored(asked, layout):
+            for first in range(0, count, protocol.together):
+                rows = slice(first, first + protocol.together)
+                answers, of_them = protocol.look(asked, split, rows, spec, sides)
+                parts.append(answers.float().cpu())
+                labels.append(of_them.cpu())
+                if watch:
+                    watch(min(rows.stop, count), count)
     finally:
         network.train(training)
     return Predictions(logits=torch.cat(parts).numpy(), labels=torch.cat(labels).numpy())
