@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neocog.data.batches import in_order
-from neocog.engine import winograd
+from neocog.engine import fused, stages, winograd
 from neocog.engine.evaluate import VIEWS, as_scored, predictions
 from neocog.networks import create
 from neocog.recipe import VIEWS as NAMED
@@ -105,3 +105,12 @@ def test_in_bf16_it_is_not_scored() -> None:
     with torch.no_grad(), as_scored(network, "channels_last"):
         assert network(torch.zeros(1, 1, 28, 28)).dtype == torch.float32
         assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("code", [fused, stages, winograd])
+def test_what_is_compiled_may_be_asked_for_first_while_scoring(code: Any) -> None:
+    library = code.library()
+    if library is None:
+        pytest.skip("there is no C compiler here")
+    with torch.inference_mode():
+        assert code._is_right(library)

@@ -235,6 +235,7 @@ def _zeros(x: Tensor) -> Tensor:
     return torch.zeros(torch.get_num_threads(), 2, x.shape[1], dtype=torch.float64)
 
 
+@torch.inference_mode(False)  # whoever asks for it first: slopes are looked at
 def _is_right(given: Any) -> bool:
     """Whether compiled it agrees with torch: a compiler, too, may be wrong."""
     generator = Generator().manual_seed(0)

@@ -185,6 +185,7 @@ def _call(
             raise MemoryError("no memory is left for a convolution's tiles")
 
 
+@torch.inference_mode(False)  # whoever asks for it first: slopes are looked at
 def _is_right(given: Any) -> bool:
     """Whether compiled it agrees with torch: a compiler, too, may be wrong."""
     generator, lanes = Generator().manual_seed(0), given.neocog_winograd_lanes()
