@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neocog.bench import tables
+from neocog.bench import plan, tables
 from neocog.progress import duration
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,19 +46,12 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def fastest() -> list[dict[str, Any]]:
-    """The newest whole run of `neocog bench`, and those since of some of its networks alone, which
-    it does not hide; then the same held to AVX2. Without what was measured again later on that
+    """Runs of `neocog bench`, the oldest first, without what was measured again later on that
     machine.
     """
     runs = [result for result in everything() if "benchmark" in result and not result["quick"]]
-    runs = sorted(filter(tables.training, runs), key=lambda run: str(run["started"]))
-    found: list[dict[str, Any]] = []
-    for avx2 in (False, True):
-        same = [run for run in runs if run["avx2"] == avx2]
-        most = max((len(_trained(run)) for run in same), default=0)
-        whole = max((at for at, run in enumerate(same) if len(_trained(run)) == most), default=0)
-        same = same[whole:]
-        found += [_without_old(run, same[at + 1 :]) for at, run in enumerate(same)]
+    runs = sorted(runs, key=lambda run: str(run["started"]))
+    found = [_without_old(run, runs[at + 1 :]) for at, run in enumerate(runs)]
     return [run for run in found if run["rows"]]
 
 
@@ -74,20 +68,50 @@ def _measured(run: dict[str, Any]) -> set[tuple[str, str]]:
     return {(row["section"], row["network"]) for row in shown if row["value"] is not None}
 
 
-def _trained(run: dict[str, Any]) -> set[str]:
-    return {network for section, network in _measured(run) if section == "train"}
-
-
 def speed(runs: list[dict[str, Any]]) -> str:
-    """Training and predictions, images a second, and how many times faster neocog is."""
+    """Training and predictions, images a second, and how many times faster neocog is: by machine,
+    where somebody measured last first, and those held back last; a line of each network.
+    """
     parts = []
-    for run in runs:
-        where = f"{tables.machine(run)}, {run['date']}"
-        if tables.training(run):
-            parts += [f"Training on {where}:", tables.training(run)]
-        if tables.inference(run):
-            parts += [f"Predicting on {where}:", tables.inference(run)]
+    machines = dict.fromkeys(map(_machine, reversed(runs)))
+    for machine in sorted(machines, key=lambda name: "held to" in name):
+        here = [run for run in runs if _machine(run) == machine]
+        for what, made in (("Training", tables.training), ("Predicting", tables.inference)):
+            for head, dates, lines in _merged(here, made):
+                parts += [f"{what} on {machine}, {dates}:", "\n".join((*head, *lines))]
     return "\n\n".join(parts) or "Not measured yet."
+
+
+def _machine(run: dict[str, Any]) -> str:
+    """With what it multiplies by, which says more than its name."""
+    facts, name = run["machine"], tables.machine(run)
+    units = "AMX" if facts.get("amx") else facts.get("vectors")
+    return name if facts.get("gpu") or run["avx2"] or not units else f"{name} with {units}"
+
+
+def _merged(
+    runs: list[dict[str, Any]], made: Callable[[dict[str, Any]], str]
+) -> list[tuple[list[str], str, list[str]]]:
+    """The tables of several runs as one where they are of the same columns."""
+    found: dict[tuple[str, ...], list[tuple[str, list[str]]]] = {}
+    for run in runs:
+        if text := made(run):
+            head, rule, *lines = text.splitlines()
+            found.setdefault((head, rule), []).append((run["date"], lines))
+    return [
+        (
+            list(head),
+            " and ".join(sorted({date for date, _ in parts})),
+            sorted((line for _, lines in parts for line in lines), key=_place),
+        )
+        for head, parts in found.items()
+    ]
+
+
+def _place(line: str) -> int:
+    """Among the networks, small ones first."""
+    titles = [work.title for work in plan.TRAINED]
+    return titles.index(line.split(" | ")[0].removeprefix("| "))
 
 
 def main() -> None:

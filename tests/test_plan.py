@@ -15,7 +15,7 @@ from torch import nn
 
 import neocog
 from neocog import choosing, training
-from neocog.announced import seconds_of_scoring
+from neocog.announced import CURVES, seconds_of_scoring
 from neocog.cli.main import main
 from neocog.data.dataset import Pictures
 from neocog.data.loading import load
@@ -125,7 +125,7 @@ def test_scoring_is_measured_where_it_is_a_part_of_the_run(
     monkeypatch.setattr("neocog.announced.scoring", scoring)
     data = load("digits")
     passes = len(data.val) + len(data.test)
-    for epochs, seconds in ((2, passes / 2), (1000, None)):
+    for epochs, seconds in ((2, passes / 2 + CURVES), (1000, None)):
         job = training.begin(
             create("lenet_relu", num_classes=10, seed=0),
             data,

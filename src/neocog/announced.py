@@ -19,6 +19,7 @@ from neocog.records import Epoch
 
 LOOKED_AT = 64  # pictures
 MISSED = 0.005  # of a run: in bf16 it may be eight times as much
+CURVES = 1.0  # seconds that they take to draw, at the end, with loading what draws
 A_TWENTIETH = 20  # of the pictures that are scored, at most, to know how long all of them take
 
 
@@ -80,8 +81,8 @@ def clock_of(job: training.Job, scoring: float | None) -> Clock:
 
 
 def seconds_of_scoring(job: training.Job) -> float | None:
-    """From a few of the pictures, where it may be a part of the run that one would miss: it is in
-    float32, whatever training is in. None where it is not worth a look.
+    """With what is drawn after it, from a few of the pictures: it is in float32, whatever training
+    is in. None where it is no part of the run that one would miss.
     """
     data, (_, share) = job.dataset, _shares(job)
     passes = VIEW_COUNTS[job.recipe.views] * (len(data.val) + len(data.test))
@@ -89,7 +90,7 @@ def seconds_of_scoring(job: training.Job) -> float | None:
         return None
     split = data.test if len(data.test) else data.val
     some = split.first(max(passes // A_TWENTIETH, 1)).to(job.hardware.device)
-    return passes * scoring(job.network, some, job.spec, job.hardware.layout)
+    return passes * scoring(job.network, some, job.spec, job.hardware.layout) + CURVES
 
 
 def _shares(job: training.Job) -> tuple[float, float]:

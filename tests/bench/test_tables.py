@@ -137,6 +137,17 @@ def test_without_amx_its_bars_say_so_and_those_of_avx2_are_judged() -> None:
     assert held["alexnet_book, training, against Keras"] == "bar 1.00x, measured 1.33x, met"
 
 
+def test_bars_of_what_was_not_asked_are_left_out() -> None:
+    values = {("train", "resnet18", "neocog"): 20, ("train", "resnet18", "torch"): 10}
+    said = verdicts(document(values, machine=PLAIN, only="train", networks=("resnet18",)))
+    assert said == {
+        "resnet18, training, against Keras": "bar 1.00x, not measured: keras: out of time",
+        "resnet18, training, against PyTorch": "bar 1.00x, measured 2.00x, met",
+        "`neocog --help`, at most": "bar 0.150 s, measured 0.120 s, met",
+        "`import neocog`, at most": "bar 0.050 s, measured 0.080 s, missed",
+    }
+
+
 def test_on_a_gpu_its_own_bars_are_judged() -> None:
     machine = {**AMX, "device": "cuda", "gpu": "H200"}
     said = verdicts(document({(*TRAIN, "neocog"): 61_000}, machine=machine))
@@ -231,8 +242,17 @@ def test_what_was_measured_again_later_on_a_machine_hides_the_run_before(
         kept = [facts for facts in made["rows"] if facts["network"] in values]
         made.update(started=started, rows=kept)
         (tmp_path / f"{name}.json").write_text(json.dumps(made), encoding="utf-8")
-    left = [(run["started"][-2:], *sorted(table._trained(run))) for run in table.fastest()]
+    found = [(run["started"][-2:], table._measured(run)) for run in table.fastest()]
+    left = [(day, network) for day, measured in found for _, network in measured]
     assert left == [("01", "lenet_relu"), ("03", "vgg11"), ("04", "alexnet_book")]
+    said = table.speed(table.fastest())
+    assert said.count("Training on") == 1
+    lines = [line.split(" | ")[:3] for line in said.splitlines()[4:]]
+    assert lines == [
+        ["| LeNet", "128", "3.0"],
+        ["| AlexNet, book form", "128", "60.0"],
+        ["| VGG-11", "16", "50.0"],
+    ]
 
 
 def test_predictions_that_were_not_measured_again_are_shown_still(
@@ -250,5 +270,5 @@ def test_predictions_that_were_not_measured_again_are_shown_still(
     assert table._measured(before) == {("train", "alexnet_book"), ("inference", "resnet50")}
     assert len(table._measured(after)) == 2
     said = table.speed(table.fastest())
-    assert said.count("Training on Xeon") == 2
+    assert said.count("Training on Xeon") == 1
     assert said.count("Predicting on Xeon") == 1

@@ -241,7 +241,9 @@ def neocog(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "neocog", *arguments]
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(tmp_path: Path) -> None:
+def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = neocog("train", "lenet_relu", "digits", "--epochs", "5", "--out", "my run")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
@@ -252,14 +254,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(tmp_path: Path) -> None:
         rest = process.stderr.read()
         assert process.wait(timeout=60) == 130
     assert "resume 'my run'" in rest
-    again = subprocess.run(
-        neocog("resume", "my run", "--json"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(again.stdout)["epochs"] == 5
+    assert main(["resume", "my run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["epochs"] == 5
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

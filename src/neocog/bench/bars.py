@@ -72,10 +72,18 @@ LACK = {"amx": "no AMX", "avx2": "this machine is not held to AVX2", "cuda": "no
 
 
 def judged(document: Document) -> list[dict[str, Any]]:
-    """The bars of this sort of machine: `measured`, and `verdict` met, missed or why neither."""
+    """The bars of this sort of machine for what was asked to be measured: `measured`, and `verdict`
+    met, missed or why neither.
+    """
     if document["quick"]:
         return []
-    shown = [bar for bar in BARS if bar.on == "any" or _concerns(bar.on, document)]
+    asked = {(found["section"], found["network"]) for found in document["rows"]}
+    shown = [
+        bar
+        for bar in BARS
+        if (bar.on == "any" or _concerns(bar.on, document))
+        and (bar.kind == "start" or (bar.section, bar.network) in asked)
+    ]
     return [{**asdict(bar), **_judgement(bar, document)} for bar in shown]
 
 
