@@ -148,7 +148,7 @@ def test_fused_norms_need_a_c_compiler_to_go_on(
     fused = {"norms": "fused", "precision": "bf16", "layout": "channels_last"}
     change(folder, hardware={**folder.environment["hardware"], **fused})
     for there, reason in ((object(), ""), (None, "norms fused then, no C compiler now")):
-        monkeypatch.setattr("neocog.engine.hardware.library", lambda there=there: there)
+        monkeypatch.setattr("neocog.engine.fused.library", lambda *_, there=there: there)
         hardware, why = choosing.as_begun(folder, Wanted())
         assert (hardware is not None) is (there is not None)
         assert why == reason

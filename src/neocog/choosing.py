@@ -15,8 +15,8 @@ from torch import nn
 
 from neocog.data import notes
 from neocog.data.spec import InputSpec
-from neocog.engine import memory, winograd
-from neocog.engine.hardware import Hardware, Wanted, can_compile, choose, fitted
+from neocog.engine import fused, memory, winograd
+from neocog.engine.hardware import DTYPES, Hardware, Wanted, can_compile, choose
 from neocog.engine.others import watching_others
 from neocog.engine.stages import library
 from neocog.engine.trial import tuned
@@ -131,7 +131,7 @@ def as_begun(folder: RunFolder, wanted: Wanted) -> tuple[Hardware | None, str]:
     differ = [f"{name}: {was} then, {is_now} now" for name, was, is_now in pairs if was != is_now]
     if then.compile and not can_compile(then.device):
         differ.append("compiled then, no compiler now")
-    if then.norms == "fused" and fitted(then).norms != "fused":
+    if then.norms == "fused" and fused.library(DTYPES[then.precision]) is None:
         differ.append("norms fused then, no C compiler now")
     if then.convolutions == "winograd" and winograd.library() is None:
         differ.append("convolutions by Winograd then, no C compiler now")

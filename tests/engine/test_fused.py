@@ -407,7 +407,7 @@ def test_a_network_has_the_gradients_that_it_has_without(name: str) -> None:
 
 
 def test_without_a_compiler_torch_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "library", lambda: None)
+    monkeypatch.setattr(fused, "library", lambda *_: None)
     network, x = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU()), maps(4, 16, 3, 3)
     with norms_fused(network):
         assert network(x).shape == x.shape
@@ -424,13 +424,17 @@ def test_a_compiler_may_fail(error: Exception, monkeypatch: pytest.MonkeyPatch) 
 
 
 @needs_compiler
-def test_what_computes_wrongly_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_what_computes_wrongly_is_not_used(
+    dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = native.SOURCE.read_text(encoding="utf-8")
     wrong = tmp_path / "fused.c"
-    wrong.write_text(source.replace("product += slope * (x - mean)", "product += slope * x * 2"))
+    product = "product[v] += slope * (x - FROM(p->mean, channel))"
+    wrong.write_text(source.replace(product, "product[v] += slope * x * 2"))
     assert wrong.read_text() != source
     monkeypatch.setattr(native, "SOURCE", wrong)
-    assert library.__wrapped__() is None
+    assert library.__wrapped__(dtype) is None
 
 
 @pytest.mark.parametrize(
@@ -438,14 +442,145 @@ def test_what_computes_wrongly_is_not_used(tmp_path: Path, monkeypatch: pytest.M
     [
         ("bf16", "channels_last", "fused"),
         ("bf16", "contiguous", "plain"),
-        ("fp32", "channels_last", "plain"),
+        ("fp32", "channels_last", "fused"),
+        ("fp32", "contiguous", "plain"),
     ],
 )
 def test_where_norms_are_fused(
     precision: str, layout: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neocog.engine.hardware.library", lambda: object())
+    monkeypatch.setattr("neocog.engine.hardware.library", lambda *_: object())
     hardware = Hardware("cpu", "any", 2, precision=precision, layout=layout)
-    assert fitted(hardware).norms == expected
-    monkeypatch.setattr("neocog.engine.hardware.library", lambda: None)
-    assert fitted(hardware).norms == "plain"
+    norm = nn.Sequential(nn.BatchNorm2d(16), nn.ReLU())
+    assert fitted(hardware, norm).norms == expected
+    assert fitted(hardware).norms == (expected if precision == "bf16" else "plain")
+    if precision == "fp32":
+        for kinds in ([nn.BatchNorm2d(12), nn.ReLU()], [nn.BatchNorm2d(16), nn.GELU()]):
+            assert fitted(hardware, nn.Sequential(*kinds)).norms == "plain"
+    monkeypatch.setattr("neocog.engine.hardware.library", lambda *_: None)
+    assert fitted(hardware, norm).norms == "plain"
+
+
+# -- in float32
+
+FULL = torch.float32
+
+
+def full(network: nn.Module, x: Tensor, dtype: torch.dtype, *, ours: bool = False) -> list[Tensor]:
+    """Outputs, gradients and running statistics of maps in `dtype`."""
+    twin = copy.deepcopy(network).train().to(dtype)
+    x = x.to(dtype).detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    with norms_fused(twin, norms=ours, dtype=FULL):
+        y = twin(x)
+    (y * maps(*y.shape, seed=9).to(dtype)).sum().backward()
+    slopes = [w.grad for w in (x, *twin.parameters()) if w.grad is not None]
+    kept = [b for name, b in twin.named_buffers() if "running" in name or "num" in name]
+    return [y.detach().double(), *(t.double() for t in (*slopes, *kept))]
+
+
+def assert_as_near(network: nn.Module, x: Tensor) -> None:
+    """To what float64 gives, as torch's float32 is, but for chance."""
+    ours, torchs, exact = (
+        full(network, x, dtype, ours=mine)
+        for dtype, mine in ((FULL, True), (FULL, False), (torch.float64, False))
+    )
+    assert len(ours) == len(exact)
+    for one, other, true in zip(ours, torchs, exact, strict=True):
+        assert one.shape == true.shape
+        assert (one - true).norm() <= 2 * (other - true).norm() + 3e-6 * true.norm() + 1e-6
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the library was called for."""
+    if platform.machine() == "x86_64" and sys.platform == "linux":
+        library(FULL)  # it has been tried out, which is no call to be counted
+    called: list[str] = []
+    usual = fused._Norm.run
+    monkeypatch.setattr(
+        fused._Norm,
+        "run",
+        lambda self, what, *a, **k: called.append(what) or usual(self, what, *a, **k),
+    )
+    return called
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [*SHAPES.values(), (3, 144, 9, 5), (5, 80, 4, 4)])
+@pytest.mark.parametrize("act", ["nothing", "relu", "relu6", "gelu"])
+def test_norm_and_activation_in_float32(act: str, shape: tuple[int, ...], runs: list[str]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = (3 * torch.randn(shape, generator=generator) + 0.5).to(memory_format=LAST)
+    assert_as_near(nn.Sequential(trained_norm(shape[1]), *ACTS[act]), x)
+    assert runs == ["sums", "apply", "back_sums", "back"]
+
+
+@needs_compiler
+def test_a_mean_far_from_zero_takes_nothing_from_the_variance_in_float32() -> None:
+    x = (torch.randn(32, 16, 9, 9) + 500).to(memory_format=LAST)
+    assert_as_near(nn.Sequential(nn.BatchNorm2d(16)), x)
+
+
+@needs_compiler
+@pytest.mark.parametrize("shortcut", ["identity", "projection"])
+def test_residual_unit_in_float32(shortcut: str, runs: list[str]) -> None:
+    branch = OrderedDict(norm1=trained_norm(16), relu1=nn.ReLU(), norm2=trained_norm(16, eps=1e-3))
+    way = nn.Identity() if shortcut == "identity" else nn.Sequential(trained_norm(16))
+    unit = nn.Sequential(Residual(nn.Sequential(branch), way, nn.ReLU(inplace=True)))
+    assert_as_near(unit, torch.randn(16, 16, 6, 5).to(memory_format=LAST))
+    assert runs.count("apply") == runs.count("back") == 2 + (shortcut == "projection")
+
+
+@needs_compiler
+def test_the_same_to_the_bit_by_as_many_threads_and_for_no_map_that_is_not_float32(
+    runs: list[str],
+) -> None:
+    network = nn.Sequential(trained_norm(32), nn.ReLU(), nn.MaxPool2d(2))
+    x = torch.randn(8, 32, 6, 6).to(memory_format=LAST)
+    one, other = (full(network, x, FULL, ours=True) for _ in range(2))
+    assert all(map(torch.equal, one, other))
+    count = len(runs)
+    with norms_fused(network, dtype=FULL):
+        network(x.contiguous())
+        network.double()(x.double())
+        network.bfloat16()(x.bfloat16())
+    assert len(runs) == count
+
+
+@needs_compiler
+@pytest.mark.parametrize("act", [nn.ReLU(), nn.ReLU6(), nn.GELU()])
+def test_what_is_no_number_stays_none_in_float32(act: nn.Module) -> None:
+    x = torch.randn(4, 16, 4, 4).to(memory_format=LAST)
+    x[2, 3, 1, 1] = torch.nan
+    network = nn.Sequential(nn.BatchNorm2d(16), act)
+    with norms_fused(network, dtype=FULL):
+        made = network(x.requires_grad_())
+    assert made[:, 3].isnan().all()
+    assert not made[:, :3].isnan().any()
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet20_cifar"])
+def test_a_network_in_float32_has_the_gradients_of_float64_as_near_as_torchs(name: str) -> None:
+    torch.manual_seed(0)
+    network = create(name, num_classes=4, seed=0).train()
+    for layer in network.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    x, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 4
+    last = Hardware("cpu", "any", torch.get_num_threads(), layout="channels_last")
+    way = dataclasses.replace(fitted(last, network), convolutions="plain")
+    assert way.norms == "fused"
+    found = {}
+    for dtype, norms in ((torch.float64, "plain"), (FULL, "plain"), (FULL, "fused")):
+        twin = copy.deepcopy(network).to(dtype)
+        with dataclasses.replace(way, norms=norms).in_force(twin):
+            loss = F.cross_entropy(twin(x.to(dtype, memory_format=LAST)), labels)
+            loss.backward()
+        slopes = [w.grad.double().flatten() for w in twin.parameters() if w.grad is not None]
+        found[dtype, norms] = float(loss.detach()), torch.cat(slopes)
+    loss, true = found[torch.float64, "plain"]
+    ours, torchs = found[FULL, "fused"], found[FULL, "plain"]
+    assert ours[0] == pytest.approx(loss, abs=1e-4)
+    off, usual = ((slopes - true).norm() for _, slopes in (ours, torchs))
+    assert off <= 2 * usual + 1e-4 * true.norm()

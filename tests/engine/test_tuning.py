@@ -149,7 +149,7 @@ def test_what_suits_amx_is_tried_against_doing_without(
     slow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "has_bf16", lambda device: True)
-    monkeypatch.setattr(machine, "library", lambda: object())
+    monkeypatch.setattr(machine, "library", lambda *_: object())
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     default = machine.fitted(dataclasses.replace(LAST, precision="bf16"))

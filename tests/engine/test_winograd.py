@@ -343,7 +343,7 @@ def test_chosen_where_a_network_has_such_layers() -> None:
     here = Hardware("cpu", "x", 2, layout="channels_last")
     network, without = create("resnet20_cifar", seed=0), create("lenet_relu", seed=0)
     found = fitted(here, network)
-    assert str(found) == "2 threads, fp32, channels_last, Winograd convolutions"
+    assert str(found) == "2 threads, fp32, channels_last, Winograd convolutions, fused norms"
     assert str(dataclasses.replace(found, compile=True)).endswith("channels_last, compiled")
     assert Hardware.from_json(found.to_json()) == found
     assert plain(found, Wanted()).convolutions == "plain"

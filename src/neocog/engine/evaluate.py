@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -12,7 +13,7 @@ from neocog.data.augment import reflected
 from neocog.data.batches import in_order
 from neocog.data.dataset import Pictures
 from neocog.data.spec import InputSpec
-from neocog.engine.hardware import Hardware, fitted
+from neocog.engine.hardware import Hardware, convolutions_of
 from neocog.engine.ranks import ALONE, Ranks
 from neocog.records import Predictions
 
@@ -30,7 +31,8 @@ def as_scored(network: nn.Module, layout: str = "contiguous") -> Iterator[None]:
     """
     device = str(next(network.parameters()).device)
     way = Hardware(device=device, name="", threads=torch.get_num_threads(), layout=layout)
-    with fitted(way, network).in_force(network):
+    way = dataclasses.replace(way, convolutions=convolutions_of(way, network))
+    with way.in_force(network):
         yield
 
 

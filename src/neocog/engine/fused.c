@@ -1,16 +1,33 @@
 /* Batch norm with what follows it, pooling, and SGD, in as few passes over memory as there can be.
 
-   Maps are bfloat16 and channels last: `rows` pixels of `channels` numbers, where there is a norm a
-   multiple of 16. Sums are float32 within blocks of rows and float64 over them. Compiled where it
-   runs, by native.py. */
+   Maps are channels last, bfloat16 or, with FULL, float32: `rows` pixels of `channels` numbers, where
+   there is a norm a multiple of 16. Of float32 there are norms alone. Sums are float32 within blocks
+   of rows and float64 over them. Compiled where it runs, by native.py. */
 
 #include <stdint.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
-enum { WIDTH = 16, BLOCK = 8192 }; /* numbers of a block: 16 KiB, that a core's nearest cache holds */
-enum { NOTHING, RELU, TABLE };
+#ifdef FULL
+typedef float real;
+#else
+typedef uint16_t real;
+#endif
+
+#if defined FULL && !defined __AVX512F__
+enum { WIDTH = 8 };
+#else
+enum { WIDTH = 16 };
+#endif
+#ifdef FULL
+/* VECTORS of channels are summed together, of ROWS at most: more would round what bfloat16 has not */
+enum { VECTORS = 64 / WIDTH, ROWS = 64 };
+#else
+enum { VECTORS = 1, ROWS = 8192 };
+#endif
+enum { BLOCK = 16384 / sizeof(real) }; /* numbers, that a core's nearest cache holds */
+enum { NOTHING, RELU, TABLE, SIX }; /* of float32 there is no table, of bfloat16 no SIX */
 
 typedef float floats __attribute__((vector_size(4 * WIDTH), aligned(4)));
 typedef uint32_t words __attribute__((vector_size(4 * WIDTH), aligned(4)));
@@ -24,8 +41,6 @@ static inline floats pick(ints where, floats yes, floats no) {
 
 static inline floats widen(halves h) { return (floats)(__builtin_convertvector(h, words) << 16); }
 
-static inline floats load(const uint16_t *from) { return widen(*(const halves *)from); }
-
 /* To the nearest, ties to even; what is no number stays none. */
 static inline halves rounded(floats value) {
     words bits = (words)value;
@@ -34,8 +49,17 @@ static inline halves rounded(floats value) {
     return __builtin_convertvector((near & ~none) | (none & 0x7fc0), halves);
 }
 
-static inline void store(uint16_t *to, floats value) { *(halves *)to = rounded(value); }
+#ifdef FULL
+static inline floats load(const real *from) { return *(const floats *)from; }
 
+static inline void store(real *to, floats value) { *(floats *)to = value; }
+#else
+static inline floats load(const real *from) { return widen(*(const halves *)from); }
+
+static inline void store(real *to, floats value) { *(halves *)to = rounded(value); }
+#endif
+
+#ifndef FULL
 /* The first `many` of the numbers there, and nothing behind them. */
 static inline halves some(const uint16_t *from, int64_t many) {
 #if defined __AVX512BW__ && defined __AVX512VL__
@@ -74,6 +98,8 @@ static inline void store_some(uint16_t *to, halves value, int64_t many) {
 #endif
 }
 
+#endif
+
 static inline floats all(float value) { return value - (floats){0}; }
 
 /* Of an activation what torch answers to each of the 65,536 bfloat16 numbers. */
@@ -91,25 +117,32 @@ static inline floats looked_up(const float *table, floats z) {
 typedef struct {
     int64_t rows, channels;
     int32_t threads, act;
-    const uint16_t *x;                   /* what the norm is given */
-    const uint16_t *more;                /* what is added to what it makes, or null */
+    const real *x;                       /* what the norm is given */
+    const real *more;                    /* what is added to what it makes, or null */
     const float *scale, *shift, *table;  /* y = act(x scale + shift + more); of act, or its slope */
-    uint16_t *y;                         /* going back it is read, where there is more */
-    const uint16_t *g;                   /* the gradient of y */
-    const float *mean, *slant, *level;   /* given = (g before act) scale + x slant + level */
-    uint16_t *given, *given_more;        /* the latter may be null */
+    real *y;                             /* going back it is read, where there is more */
+    const real *g;                       /* the gradient of y */
+    const float *mean, *slant, *level;   /* given = (g before act) scale + (x - mean) slant + level */
+    real *given, *given_more;            /* the latter may be null */
     double *sums;                        /* `threads` times 2 x channels, zero; the first has all */
 } Pass;
 
 #define INLINE static inline __attribute__((always_inline))
 #define FROM(vector, c) (*(const floats *)((vector) + (c)))
+#ifdef FULL
+#define OTHER SIX
+#else
+#define OTHER TABLE
+#endif
 #define FOR_EACH(act, run)               \
-    if (act == TABLE) run(TABLE);        \
-    else if (act == RELU) run(RELU);     \
+    if (act == RELU) run(RELU);          \
+    else if (act == OTHER) run(OTHER);   \
     else run(NOTHING)
 
 INLINE floats active(const Pass *p, floats z, int act) {
-    if (act == RELU) return pick(z < 0.0f, all(0.0f), z); /* so that no number stays none */
+    /* so that what is no number stays none */
+    if (act == RELU || act == SIX) z = pick(z < 0.0f, all(0.0f), z);
+    if (act == SIX) return pick(z > 6.0f, all(6.0f), z);
     return act == TABLE ? looked_up(p->table, z) : z;
 }
 
@@ -118,7 +151,8 @@ INLINE floats before(const Pass *p, int64_t at, floats x, floats scale, floats s
     floats slope = load(p->g + at);
     if (act == NOTHING) return slope;
     floats z = p->more ? load(p->y + at) : x * scale + shift;
-    return act == RELU ? pick(z > 0.0f, slope, all(0.0f)) : slope * looked_up(p->table, z);
+    if (act == TABLE) return slope * looked_up(p->table, z);
+    return pick(act == SIX ? (z > 0.0f) & (z < 6.0f) : z > 0.0f, slope, all(0.0f));
 }
 
 typedef struct {
@@ -128,6 +162,7 @@ typedef struct {
 /* Of the rows those of the thread, in blocks that its nearest cache holds. */
 INLINE Part block_of(const Pass *p, int thread, int64_t number) {
     int64_t size = p->channels < BLOCK ? BLOCK / p->channels : 1;
+    size = size < ROWS ? size : ROWS;
     int64_t first = p->rows * thread / p->threads + number * size;
     int64_t last = p->rows * (thread + 1) / p->threads;
     return (Part){first, first + size < last ? first + size : last};
@@ -138,29 +173,43 @@ static void total(const Pass *p) {
         for (int64_t c = 0; c < 2 * p->channels; c++) p->sums[c] += p->sums[t * 2 * p->channels + c];
 }
 
+/* Of a block's rows, for `many` vectors of channels from `c` on: so many sums do not wait for each
+   other. */
+INLINE void block_sums(const Pass *p, Part b, int64_t c, int many, double *sums) {
+    floats first[VECTORS], sum[VECTORS], square[VECTORS];
+    for (int v = 0; v < many; v++) {
+        first[v] = load(p->x + b.first * p->channels + c + v * WIDTH);
+        sum[v] = square[v] = all(0.0f);
+    }
+    for (int64_t r = b.first; r < b.end; r++) {
+        const real *x = p->x + r * p->channels + c;
+        for (int v = 0; v < many; v++) {
+            __builtin_prefetch(x + v * WIDTH + BLOCK); /* steps this long are not foreseen */
+            floats off = load(x + v * WIDTH) - first[v];
+            sum[v] += off;
+            square[v] += off * off;
+        }
+    }
+    double rows = b.end - b.first;
+    for (int v = 0; v < many; v++)
+        for (int i = 0; i < WIDTH; i++) {
+            double shift = first[v][i], part = sum[v][i], *at = sums + c + v * WIDTH + i;
+            at[0] += part + rows * shift;
+            at[p->channels] += square[v][i] + 2 * shift * part + rows * shift * shift;
+        }
+}
+
 /* Sums of a channel, and of its squares: of what is left of a block's first row, which is exact. */
 void neocog_sums(const Pass *p) {
 #pragma omp parallel for num_threads(p->threads) schedule(static, 1)
     for (int t = 0; t < p->threads; t++) {
-        double *sums = p->sums + t * 2 * p->channels, *squares = sums + p->channels;
+        double *sums = p->sums + t * 2 * p->channels;
         Part b;
-        for (int64_t number = 0; b = block_of(p, t, number), b.first < b.end; number++)
-            for (int64_t c = 0; c < p->channels; c += WIDTH) {
-                floats first = load(p->x + b.first * p->channels + c), sum = {0}, square = {0};
-                for (int64_t r = b.first; r < b.end; r++) {
-                    const uint16_t *x = p->x + r * p->channels + c;
-                    __builtin_prefetch(x + BLOCK); /* steps this long are not foreseen */
-                    floats off = load(x) - first;
-                    sum += off;
-                    square += off * off;
-                }
-                double rows = b.end - b.first;
-                for (int i = 0; i < WIDTH; i++) {
-                    double shift = first[i], part = sum[i];
-                    sums[c + i] += part + rows * shift;
-                    squares[c + i] += square[i] + 2 * shift * part + rows * shift * shift;
-                }
-            }
+        for (int64_t number = 0; b = block_of(p, t, number), b.first < b.end; number++) {
+            int64_t c = 0, several = VECTORS * WIDTH;
+            for (; c + several <= p->channels; c += several) block_sums(p, b, c, VECTORS, sums);
+            for (; c < p->channels; c += WIDTH) block_sums(p, b, c, 1, sums);
+        }
     }
     total(p);
 }
@@ -182,29 +231,38 @@ void neocog_apply(const Pass *p) {
 #undef RUN
 }
 
+INLINE void block_back(const Pass *p, Part b, int64_t c, int many, int act, double *sums) {
+    floats sum[VECTORS], product[VECTORS];
+    for (int v = 0; v < many; v++) sum[v] = product[v] = all(0.0f);
+    for (int64_t r = b.first; r < b.end; r++)
+        for (int v = 0; v < many; v++) {
+            int64_t channel = c + v * WIDTH, at = r * p->channels + channel;
+            __builtin_prefetch(p->x + at + BLOCK);
+            __builtin_prefetch(p->g + at + BLOCK);
+            if (p->more) __builtin_prefetch(p->y + at + BLOCK);
+            floats x = load(p->x + at), scale = FROM(p->scale, channel);
+            floats slope = before(p, at, x, scale, FROM(p->shift, channel), act);
+            sum[v] += slope;
+            product[v] += slope * (x - FROM(p->mean, channel));
+        }
+    for (int v = 0; v < many; v++)
+        for (int i = 0; i < WIDTH; i++) {
+            sums[c + v * WIDTH + i] += sum[v][i];
+            sums[p->channels + c + v * WIDTH + i] += product[v][i];
+        }
+}
+
 INLINE void back_sums(const Pass *p, int act) {
 #pragma omp parallel for num_threads(p->threads) schedule(static, 1)
     for (int t = 0; t < p->threads; t++) {
         double *sums = p->sums + t * 2 * p->channels;
         Part b;
-        for (int64_t number = 0; b = block_of(p, t, number), b.first < b.end; number++)
-            for (int64_t c = 0; c < p->channels; c += WIDTH) {
-                floats sum = {0}, product = {0}, mean = FROM(p->mean, c);
-                floats scale = FROM(p->scale, c), shift = FROM(p->shift, c);
-                for (int64_t r = b.first; r < b.end; r++) {
-                    int64_t at = r * p->channels + c;
-                    __builtin_prefetch(p->x + at + BLOCK);
-                    __builtin_prefetch(p->g + at + BLOCK);
-                    if (p->more) __builtin_prefetch(p->y + at + BLOCK);
-                    floats x = load(p->x + at), slope = before(p, at, x, scale, shift, act);
-                    sum += slope;
-                    product += slope * (x - mean);
-                }
-                for (int i = 0; i < WIDTH; i++) {
-                    sums[c + i] += sum[i];
-                    sums[p->channels + c + i] += product[i];
-                }
-            }
+        for (int64_t number = 0; b = block_of(p, t, number), b.first < b.end; number++) {
+            int64_t c = 0, several = VECTORS * WIDTH;
+            for (; c + several <= p->channels; c += several)
+                block_back(p, b, c, VECTORS, act, sums);
+            for (; c < p->channels; c += WIDTH) block_back(p, b, c, 1, act, sums);
+        }
     }
     total(p);
 }
@@ -225,7 +283,8 @@ INLINE void back(const Pass *p, int act) {
             floats scale = FROM(p->scale, c), x = load(p->x + at);
             floats slope = before(p, at, x, scale, FROM(p->shift, c), act);
             if (p->given_more) store(p->given_more + at, slope);
-            store(p->given + at, slope * scale + x * FROM(p->slant, c) + FROM(p->level, c));
+            floats off = x - FROM(p->mean, c);
+            store(p->given + at, slope * scale + (off * FROM(p->slant, c) + FROM(p->level, c)));
         }
 }
 
@@ -236,6 +295,7 @@ void neocog_back(const Pass *p) {
 #undef RUN
 }
 
+#ifndef FULL
 /* Windows of `size` by `size` numbers, every `step` of them, from `pad` before the first. */
 typedef struct {
     int64_t n, h, w, channels, high, wide; /* of what is given, and of what is made */
@@ -409,3 +469,4 @@ void neocog_squares(int64_t many, int32_t threads, const uint16_t *x, double *su
         sums[t] = total;
     }
 }
+#endif

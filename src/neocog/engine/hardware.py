@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from neocog.engine import stages as staging
-from neocog.engine.fused import library, norms_fused
+from neocog.engine.fused import has_norms, library, norms_fused
 from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, not_in_place, passes_of
 from neocog.engine.tiles import full_tiles
 from neocog.engine.wide import wide_layers
@@ -35,6 +35,7 @@ COMPILING = ("auto", "yes", "no")
 MOST_THREADS = 4096
 MOST_PIECES = 65_536
 UNMEASURED = "too short to measure"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 COMPILERS = ("g++", "clang++", "c++")
 
 
@@ -157,8 +158,10 @@ class Hardware:
                 back.enter_context(fewer_products(network))
             norms, stages = (way == "fused" for way in (self.norms, self.stages))
             if (norms or stages) and not self.compile:
-                back.enter_context(norms_fused(network, norms=norms, stages=stages))
-            if norms and not self.compile and self.accumulate == self.processes == 1:
+                kind = DTYPES[self.precision]
+                back.enter_context(norms_fused(network, norms=norms, stages=stages, dtype=kind))
+            half = norms and self.precision == "bf16"
+            if half and not self.compile and self.accumulate == self.processes == 1:
                 back.enter_context(wide_layers(network))
             yield
 
@@ -263,21 +266,27 @@ def fitted(hardware: Hardware, network: nn.Module | None = None) -> Hardware:
     """With the ways of convolutions and norms that suit its precision and layout best, and those of
     a network where it is given.
     """
-    maps = (hardware.device, hardware.precision, hardware.layout)
-    suits = maps == ("cpu", "bf16", "channels_last")
-    has: Mapping[str, Any] = torch.cpu.get_capabilities()
-    tiles = has.get("amx_bf16", False) and _onednn_may(("AMX", "AVX10", "ALL", "DEFAULT"))
-    fewer = (
-        maps == ("cpu", "fp32", "channels_last")
-        and network is not None
-        and has_winograd(network)
-        and winograd_library() is not None
-    )
+    here = (hardware.device, hardware.layout) == ("cpu", "channels_last")
+    half = hardware.precision == "bf16"
+    # in bfloat16 there is pooling besides; in float32, for no network, nothing is compiled
+    norms = here and (half or (network is not None and has_norms(network)))
     return dataclasses.replace(
         hardware,
-        convolutions="tiled" if suits and tiles else "winograd" if fewer else "plain",
-        norms="fused" if suits and library() is not None else "plain",
+        convolutions=convolutions_of(hardware, network),
+        norms="fused" if norms and library(DTYPES[hardware.precision]) is not None else "plain",
     )
+
+
+def convolutions_of(hardware: Hardware, network: nn.Module | None = None) -> str:
+    """The way of convolutions that suits its precision and layout best, and those of a network."""
+    if (hardware.device, hardware.layout) != ("cpu", "channels_last"):
+        return "plain"
+    if hardware.precision == "bf16":
+        has: Mapping[str, Any] = torch.cpu.get_capabilities()
+        tiles = has.get("amx_bf16", False) and _onednn_may(("AMX", "AVX10", "ALL", "DEFAULT"))
+        return "tiled" if tiles else "plain"
+    fewer = network is not None and has_winograd(network) and winograd_library() is not None
+    return "winograd" if fewer else "plain"
 
 
 def with_stages(hardware: Hardware, network: nn.Module) -> Hardware:

@@ -88,12 +88,14 @@ def edition() -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
-def built(source: Path) -> Any:
-    """The library of a source, in a second or two at most; None where it cannot be made."""
+def built(source: Path, *more: str) -> Any:
+    """The library of a source, in a second or two at most; None where it cannot be made. `more`:
+    what else the compiler is told.
+    """
     openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
     if not openmp.is_file():
         return None
-    return compiled(source, ("-fopenmp", str(openmp)), folder=compiled_dir())
+    return compiled(source, ("-fopenmp", str(openmp), *more), folder=compiled_dir())
 
 
 def tables(act: nn.Module) -> tuple[Tensor, Tensor]:

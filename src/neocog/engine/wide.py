@@ -118,14 +118,16 @@ def rounded(weight: Tensor) -> Tensor:
 @functools.cache
 def _library() -> Any:
     """fused.c, if what it does here, too, agrees with torch."""
-    given = library()
+    found = library()
+    if found is None:
+        return None
+    given = found.library
     generator = torch.Generator().manual_seed(0)
     weight, slope = (torch.randn(2, 40, generator=generator) for _ in range(2))
     wanted, state = weight.clone(), dict[str, Any]()
     weight.grad_dtype, group = torch.bfloat16, {"lr": 0.5, "momentum": 0.9, "nesterov": True}
     weight.grad = slope.bfloat16()
-    if given is not None:
-        update(weight, {**group, "weight_decay": 0.1}, state, given)
+    update(weight, {**group, "weight_decay": 0.1}, state, given)
     wanted -= 0.5 * 1.9 * (slope.bfloat16() + 0.1 * wanted)
     same = torch.allclose(weight, wanted, rtol=1e-4, atol=1e-5)
     return given if same and torch.equal(rounded(weight), weight.bfloat16()) else None
