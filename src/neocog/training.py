@@ -314,13 +314,11 @@ def _score(job: Job) -> None:
         job.folder.load_weights(job.network)
     job.ranks.alike(job.network)
     job.network.eval()
-    network, views, layout = job.network, job.recipe.views, job.hardware.layout
+    network, views, laid = job.network, job.recipe.views, job.hardware.layout
     for name, split in (("validation", job.dataset.val), ("test", job.dataset.test)):
         if len(split):
             split = split.to(job.hardware.device)
-            said = predictions(
-                network, split, job.spec, views=views, layout=layout, ranks=job.ranks
-            )
+            said = predictions(network, split, job.spec, views=views, layout=laid, ranks=job.ranks)
             check_logits(said, f"the {name} split", job.network)
             if job.ranks.first:
                 job.folder.write_predictions(name, said)

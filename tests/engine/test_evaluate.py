@@ -98,6 +98,7 @@ def test_scored_in_the_layout_of_training_it_says_the_same_but_for_rounding(
     assert (predictions(network, split, SPEC, layout=layout).logits == found).all()
     assert [weight.stride() for weight in network.parameters()] == strides
     assert not any("forward" in vars(layer) for layer in network.modules())
+    network(torch.randn(2, 1, 28, 28)).sum().backward()  # it can be trained still
 
 
 def test_in_bf16_it_is_not_scored() -> None:

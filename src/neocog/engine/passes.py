@@ -111,16 +111,18 @@ def laid_channels_last(network: nn.Module) -> Iterator[None]:
     of_network = itertools.chain(network.parameters(), network.buffers())
     strides = [(t, t.stride()) for t in of_network if t.ndim == 4 and t.is_contiguous()]
     try:
-        for tensor, _ in strides:
-            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+        with torch.inference_mode(False):  # or they could never be trained again
+            for tensor, _ in strides:
+                tensor.data = tensor.data.to(memory_format=torch.channels_last)
         with going({layer: _dropout(layer) for layer in layers}):
             yield
     finally:
-        for tensor, stride in strides:
-            before = torch.empty_strided(
-                tensor.shape, stride, dtype=tensor.dtype, device=tensor.device
-            )
-            tensor.data = before.copy_(tensor.data)
+        with torch.inference_mode(False):
+            for tensor, stride in strides:
+                before = torch.empty_strided(
+                    tensor.shape, stride, dtype=tensor.dtype, device=tensor.device
+                )
+                tensor.data = before.copy_(tensor.data)
 
 
 @contextmanager
