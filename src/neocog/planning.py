@@ -21,6 +21,7 @@ from neocog.engine.hardware import Hardware, Wanted, choose
 from neocog.engine.pace import Length, Pace
 from neocog.engine.ranks import ALONE, Ranks
 from neocog.engine.state import Training
+from neocog.errors import UsageError
 from neocog.fitting import fitted_spec, known
 from neocog.networks.start import whiten
 from neocog.recipe import Recipe
@@ -115,7 +116,7 @@ def prepared(
         recipe=recipe,
         spec=spec,
         pictures=len(dataset.train),
-        limit=None if minutes is None else 60 * minutes - (time.monotonic() - began),
+        limit=_left(minutes, began),
         tell=tell,
     )
     return spec, hardware
@@ -133,13 +134,17 @@ def paced(
     """The pace on this machine, and the recipe, fitted into what is left of the minutes."""
     batches = batches_of(dataset, recipe, spec, hardware.device)
     looked_at = dataset.val if len(dataset.val) else dataset.test
+    limit = _left(minutes, began)
+    if minutes is not None and limit is not None and limit <= 0:
+        gone = f"{minutes - limit / 60:.2g} went into trying a step of it"
+        raise UsageError(f"{minutes:.3g} minutes are too short for this run: {gone}")
     measured = pace.measure(
         network,
         batches,
         looked_at.to(hardware.device),
         recipe=recipe,
         hardware=hardware,
-        limit=None if minutes is None else 60 * minutes - (time.monotonic() - began),
+        limit=limit,
     )
     views = VIEW_COUNTS[recipe.views]
     final = views * (len(dataset.val) + len(dataset.test))
@@ -148,6 +153,11 @@ def paced(
         gone = time.monotonic() - began
         recipe = recipe.lasting(pace.epochs_within(60 * minutes, measured, length, gone=gone))
     return recipe, measured, length
+
+
+def _left(minutes: float | None, began: float) -> float | None:
+    """Seconds of so many minutes from `began` on; None where there is no end."""
+    return None if minutes is None else 60 * minutes - (time.monotonic() - began)
 
 
 def name_of(network: nn.Module) -> str:
