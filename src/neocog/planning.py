@@ -136,8 +136,8 @@ def paced(
     looked_at = dataset.val if len(dataset.val) else dataset.test
     limit = _left(minutes, began)
     if minutes is not None and limit is not None and limit <= 0:
-        gone = f"{minutes - limit / 60:.2g} went into trying a step of it"
-        raise UsageError(f"{minutes:.3g} minutes are too short for this run: {gone}")
+        spent = f"{minutes - limit / 60:.2g} went into trying a step of it"
+        raise UsageError(f"{minutes:.3g} minutes are too short for this run: {spent}")
     measured = pace.measure(
         network,
         batches,
