@@ -122,7 +122,7 @@ def test_scoring_is_measured_where_it_is_a_part_of_the_run(
         looked.append(len(some))
         return 0.5
 
-    monkeypatch.setattr("neocog.announced.scoring", scoring)
+    monkeypatch.setattr("neocog.announced.seconds_a_score", scoring)
     data = load("digits")
     passes = len(data.val) + len(data.test)
     for epochs, seconds in ((2, passes / 2 + CURVES), (1000, None)):

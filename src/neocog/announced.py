@@ -11,7 +11,7 @@ from neocog.data.batches import in_order
 from neocog.engine.asleep import asleep
 from neocog.engine.evaluate import VIEW_COUNTS
 from neocog.engine.hardware import Hardware, has_bf16
-from neocog.engine.pace import scoring
+from neocog.engine.pace import seconds_a_score
 from neocog.engine.schedules import epoch_count
 from neocog.progress import Clock
 from neocog.recipes import described
@@ -90,7 +90,8 @@ def seconds_of_scoring(job: training.Job) -> float | None:
         return None
     split = data.test if len(data.test) else data.val
     some = split.first(max(passes // A_TWENTIETH, 1)).to(job.hardware.device)
-    return passes * scoring(job.network, some, job.spec, job.hardware.layout) + CURVES
+    seconds = seconds_a_score(job.network, some, job.spec, job.hardware.layout)
+    return passes * seconds + CURVES
 
 
 def _shares(job: training.Job) -> tuple[float, float]:

@@ -54,10 +54,6 @@ class Fused(NamedTuple):
             known |= dict.fromkeys(LOOKED_UP, TABLE)
         return known.get(type(after))
 
-    def takes(self, x: Tensor) -> bool:
-        here = x.device.type == "cpu" and x.dtype == self.dtype
-        return here and x.ndim == 4 and native.is_dense(x)
-
 
 @functools.cache
 def library(dtype: torch.dtype = torch.bfloat16) -> Fused | None:
@@ -135,7 +131,8 @@ class _Norm:
         way = vars(self.norm).get("forward")  # another's, as where norms of processes meet
         learns = self.norm.training and torch.is_grad_enabled()
         many = x.numel() > x.shape[1]  # of one number there is no variance
-        return learns and self.given.takes(x) and many and not heard and way is None
+        laid = native.is_laid(x, self.given.dtype)
+        return learns and laid and many and not heard and way is None
 
     def run(self, what: str, x: Tensor, **tensors: Tensor | None) -> None:
         place = {name: t.data_ptr() for name, t in tensors.items() if t is not None}

@@ -108,9 +108,9 @@ def tables(act: nn.Module) -> tuple[Tensor, Tensor]:
     return made.detach(), slopes
 
 
-def is_laid(x: Tensor) -> bool:
-    """Whether maps are in bfloat16, channels last without gaps."""
-    return x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.ndim == 4 and is_dense(x)
+def is_laid(x: Tensor, dtype: torch.dtype = torch.bfloat16) -> bool:
+    """Whether maps are in `dtype`, channels last without gaps."""
+    return x.dtype == dtype and x.device.type == "cpu" and x.ndim == 4 and is_dense(x)
 
 
 def is_dense(x: Tensor) -> bool:

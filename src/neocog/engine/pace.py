@@ -95,18 +95,18 @@ def measure(
     step = statistics.median(counted)
     # a picture is looked at in a third of the time it is learnt from, and twice; the short last
     # batch of a small set makes this less than it is
-    count = min(int(most * batches.batch_size / step), LOOKED_AT) if most < math.inf else LOOKED_AT
+    count = int(min(most * batches.batch_size / step, LOOKED_AT))
     some = looked_at.first(max(count, 1))
     if not len(some):
         return Pace(step=step, picture=0.0, scored=0.0, steps=len(counted))
     with hardware.in_force(twin):
         way = hardware.passes(twin, batch_size=batches.batch_size).logits
         picture = _looking(partial(predictions, twin, some, batches.spec, forward=way), some)
-    scored = scoring(twin, some, batches.spec, hardware.layout)
+    scored = seconds_a_score(twin, some, batches.spec, hardware.layout)
     return Pace(step=step, picture=picture, scored=scored, steps=len(counted))
 
 
-def scoring(network: nn.Module, pictures: Pictures, spec: InputSpec, layout: str) -> float:
+def seconds_a_score(network: nn.Module, pictures: Pictures, spec: InputSpec, layout: str) -> float:
     """Seconds that a picture takes to score in one view, of some of them."""
     taken = 0.0
     for count in (FEW, LOOKED_AT):
