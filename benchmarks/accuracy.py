@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from neocog import api
-from neocog.engine.hardware import cpu_name
+from neocog.engine.machine import cpu_name
 from neocog.networks import find
 from neocog.recipes import default_for
 

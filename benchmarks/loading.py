@@ -43,7 +43,7 @@ def main() -> None:
     lines = list(_lines(taken, options))
     print("\n".join(lines))
     if options.out:
-        from neocog.engine.hardware import cpu_name
+        from neocog.engine.machine import cpu_name
 
         machine = re.sub("[^a-z0-9]+", "-", cpu_name().lower())
         path = options.out / f"{date.today()}-loading-{machine}.json"

@@ -84,7 +84,7 @@ def test_asking_for_the_same_again_is_no_change(tmp_path: Path) -> None:
 def test_what_is_asked_for_now_overrules(
     wanted: Wanted, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neocog.engine.hardware.can_compile", lambda device: True)
+    monkeypatch.setattr("neocog.engine.machine.can_compile", lambda device: True)
     folder = stopped(tmp_path, CONTIGUOUS)
     hardware, why = choosing.as_begun(folder, wanted)
     assert hardware is None

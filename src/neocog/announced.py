@@ -10,7 +10,8 @@ from neocog import training
 from neocog.data.batches import in_order
 from neocog.engine.asleep import asleep
 from neocog.engine.evaluate import VIEW_COUNTS
-from neocog.engine.hardware import Hardware, has_bf16
+from neocog.engine.hardware import Hardware
+from neocog.engine.machine import has_bf16
 from neocog.engine.pace import seconds_a_score
 from neocog.engine.schedules import epoch_count
 from neocog.progress import Clock

@@ -16,7 +16,8 @@ from torch import nn
 from neocog.data import notes
 from neocog.data.spec import InputSpec
 from neocog.engine import fused, memory, winograd
-from neocog.engine.hardware import DTYPES, Hardware, Wanted, can_compile, choose
+from neocog.engine.hardware import DTYPES, Hardware, Wanted, choose
+from neocog.engine.machine import can_compile
 from neocog.engine.others import watching_others
 from neocog.engine.stages import library
 from neocog.engine.trial import tuned

@@ -54,7 +54,7 @@ from tests.endurance.runs import (
 )
 from tests.endurance.stops import disturbed
 
-from neocog.engine.hardware import cpu_name
+from neocog.engine.machine import cpu_name
 
 FALLEN_BACK = ("last.pt", "Going on from the one before it, before.pt")
 NOT_RECORDED = ("how it began is not recorded",)

@@ -42,7 +42,7 @@ from tests.endurance.runs import (
 )
 
 from neocog.cli.main import main as neocog
-from neocog.engine.hardware import cpu_name
+from neocog.engine.machine import cpu_name
 from neocog.run import RunFolder
 
 RUNS = ("plain", "everything", "folder", "shards")

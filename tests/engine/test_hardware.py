@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from neocog import api
 from neocog.announced import machine_lines
 from neocog.data.loading import load
-from neocog.engine import hardware as machine
+from neocog.engine import machine
 from neocog.engine import passes as ways
 from neocog.engine.evaluate import predictions
 from neocog.engine.fit import fit
-from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, choose, has_bf16, plain
+from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, choose, plain
+from neocog.engine.machine import has_bf16
 from neocog.engine.state import Training
 from neocog.errors import NeocogError, UsageError
 from neocog.networks import create

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from neocog import choosing
 from neocog.data import notes
 from neocog.data.cache import cache_dir
-from neocog.engine import hardware as machine
-from neocog.engine import native, trial, tuning
+from neocog.engine import machine, native, trial, tuning
 from neocog.engine.fit import fit
-from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, can_compile
+from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, fitted
+from neocog.engine.machine import can_compile
 from neocog.engine.state import Training
 from neocog.engine.trial import agree, fingerprint, tuned
 from neocog.engine.tuning import GAIN, KEPT_ANSWERS, SHARE, Search, remember
@@ -74,7 +74,7 @@ def search(
     pixels: int = LARGE,
     held: tuple[str, ...] = (),
     agrees: Callable[[Hardware], bool] = lambda hardware: True,
-    fit: Callable[[Hardware], Hardware] = machine.fitted,
+    fit: Callable[[Hardware], Hardware] = fitted,
 ) -> Search:
     def hold(hardware: Hardware, timed: bool) -> Hardware:
         bf16 = hardware.precision == "bf16"
@@ -149,16 +149,16 @@ def test_what_suits_amx_is_tried_against_doing_without(
     slow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "has_bf16", lambda device: True)
-    monkeypatch.setattr(machine, "library", lambda *_: object())
+    monkeypatch.setattr("neocog.engine.hardware.library", lambda *_: object())
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    default = machine.fitted(dataclasses.replace(LAST, precision="bf16"))
+    default = fitted(dataclasses.replace(LAST, precision="bf16"))
     assert (default.convolutions, default.norms) == ("tiled", "fused")
     found, _ = search(Times(contiguous=1.5, bf16=0.5, **{slow: 1.2}), default=default).found()
     left = {"tiled": ("plain", "fused"), "fused": ("tiled", "plain")}[slow]
     assert (found.convolutions, found.norms) == left
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert machine.fitted(default).convolutions == "plain"
+    assert fitted(default).convolutions == "plain"
 
 
 @pytest.mark.parametrize(("factor", "left"), [(0.5, "winograd"), (1.2, "plain")])

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from neocog.bench.plan import Job
-from neocog.engine.hardware import choose, cpu_name, has_bf16
+from neocog.engine.hardware import choose
+from neocog.engine.machine import cpu_name, has_bf16
 
 SIDES = (1024, 2048, 4096)  # of the square matrices: the best of them is the peak
 GPU_SIDES = (4096, 8192, 16384)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
-import shutil
-import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from neocog.engine import machine
 from neocog.engine import stages as staging
 from neocog.engine.fused import has_norms, library, norms_fused
 from neocog.engine.passes import Passes, held_in_fp32, laid_channels_last, not_in_place, passes_of
@@ -36,7 +32,6 @@ MOST_THREADS = 4096
 MOST_PIECES = 65_536
 UNMEASURED = "too short to measure"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-COMPILERS = ("g++", "clang++", "c++")
 
 
 @dataclass(frozen=True)
@@ -196,19 +191,19 @@ def choose(wanted: Wanted | str = "auto", *, pixels: int = 1_000_000) -> Hardwar
     not there.
     """
     wanted = Wanted(wanted) if isinstance(wanted, str) else wanted
-    device = _device(wanted.device)
-    if wanted.compile == "yes" and not can_compile(device):
+    device = machine.device_of(wanted.device)
+    if wanted.compile == "yes" and not machine.can_compile(device):
         raise UsageError(
             "compile: yes was given, and torch finds nothing here to compile with; install a C++ "
             "compiler and Python's headers, or leave it out"
         )
     few = device == "cpu" and pixels <= FEW_PIXELS
-    bf16 = has_bf16(device) and not few
+    bf16 = machine.has_bf16(device) and not few
     # oneDNN and cuDNN take maps whose channels lie side by side as they are
     laid = "channels_last" if device != "mps" and not few else "contiguous"
     made = Hardware(
         device=device,
-        name=torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name(),
+        name=machine.name_of(device),
         threads=wanted.threads or torch.get_num_threads(),
         kernels="native" if few else "default",
         layout=laid if wanted.layout == "auto" else wanted.layout,
@@ -235,33 +230,6 @@ def plain(hardware: Hardware, wanted: Wanted) -> Hardware:
     )
 
 
-def _device(name: str) -> str:
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if _works(device))
-    if not _works(name):
-        raise UsageError(f"device {name!r} is not on this machine; use auto or cpu")
-    return name
-
-
-def _works(device: str) -> bool:
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):  # torch says it with either
-        return False
-    return True
-
-
-def has_bf16(device: str) -> bool:
-    """Whether a device multiplies in bfloat16 faster than in float32."""
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device != "cpu":
-        return False
-    has: Mapping[str, Any] = torch.cpu.get_capabilities()
-    units = has.get("amx_bf16", False) or has.get("avx512_bf16", False)
-    return bool(units) and _onednn_may(("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT"))
-
-
 def fitted(hardware: Hardware, network: nn.Module | None = None) -> Hardware:
     """With the ways of convolutions and norms that suit its precision and layout best, and those of
     a network where it is given.
@@ -282,9 +250,7 @@ def convolutions_of(hardware: Hardware, network: nn.Module | None = None) -> str
     if (hardware.device, hardware.layout) != ("cpu", "channels_last"):
         return "plain"
     if hardware.precision == "bf16":
-        has: Mapping[str, Any] = torch.cpu.get_capabilities()
-        tiles = has.get("amx_bf16", False) and _onednn_may(("AMX", "AVX10", "ALL", "DEFAULT"))
-        return "tiled" if tiles else "plain"
+        return "tiled" if machine.has_tiles() else "plain"
     fewer = network is not None and has_winograd(network) and winograd_library() is not None
     return "winograd" if fewer else "plain"
 
@@ -294,31 +260,3 @@ def with_stages(hardware: Hardware, network: nn.Module) -> Hardware:
     here = hardware.device == "cpu" and not hardware.compile
     fused = here and staging.has_stages(network) and staging.library() is not None
     return dataclasses.replace(hardware, stages="fused" if fused else "plain")
-
-
-def _onednn_may(names: tuple[str, ...]) -> bool:
-    """Whether the environment leaves oneDNN the instructions that one of these names stands for."""
-    most = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL"
-    return any(name in most.upper() for name in names)
-
-
-def can_compile(device: str) -> bool:
-    """Whether what torch.compile needs is likely to be here."""
-    if device.startswith("cuda"):
-        from torch.utils._triton import has_triton
-
-        return bool(has_triton())
-    header = Path(sysconfig.get_path("include")) / "Python.h"
-    named = os.environ.get("CXX")
-    found = [shutil.which(name) for name in ((named,) if named else COMPILERS)]
-    return device == "cpu" and os.name == "posix" and any(found) and header.is_file()
-
-
-def cpu_name() -> str:
-    """The processor's name, as well as this system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        found = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        return f"{found[0]}, {os.cpu_count()} cores"
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()

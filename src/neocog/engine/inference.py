@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from neocog.engine.hardware import PRECISIONS, Hardware, can_compile, has_bf16
+from neocog.engine.hardware import PRECISIONS, Hardware
+from neocog.engine.machine import can_compile, has_bf16
 from neocog.engine.precision import to_hold
 from neocog.engine.winograd import has_winograd, library, with_fewer_products
 from neocog.errors import UsageError, unknown

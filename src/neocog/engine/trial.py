@@ -17,9 +17,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from neocog.engine import hardware as machine
-from neocog.engine import native
-from neocog.engine.hardware import Hardware, Wanted
+from neocog.engine import machine, native
+from neocog.engine.hardware import Hardware, Wanted, choose, fitted, plain, with_stages
 from neocog.engine.losses import loss_of
 from neocog.engine.optimizers import optimizer_for
 from neocog.engine.passes import Passes
@@ -56,14 +55,14 @@ def tuned(
     earlier runs; this run's is added to them.
     """
     pixels = shape[0] * shape[2] * shape[3]
-    default = dataclasses.replace(machine.choose(wanted, pixels=pixels), memory=memory)
-    default = machine.with_stages(machine.fitted(default, network), network)
+    default = dataclasses.replace(choose(wanted, pixels=pixels), memory=memory)
+    default = with_stages(fitted(default, network), network)
     key = fingerprint(network, wanted, default, recipe=recipe, shape=shape)
     try:
         with _random_numbers_aside(default.device):
             trial = Trial(network, recipe, shape, classes, default.device)
             hold = partial(_held, trial.network, shape, wanted.precision == "bf16")
-            fit = partial(machine.fitted, network=trial.network)
+            fit = partial(fitted, network=trial.network)
             agrees = trial.agrees
             search = Search(
                 wanted, default, steps, pixels, trial, hold, agrees, tell, limit, fit=fit
@@ -71,9 +70,9 @@ def tuned(
             return search.answer(answers, key, layers=_layers(network))
     except Exception as error:  # whatever a user's network raises on being copied, or tried
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        plain = machine.plain(default, wanted)
         # compiled it would be trained by gradients that nobody has looked at
-        return dataclasses.replace(plain, why=f"not measured: {reason}", compile=False)
+        alone = plain(default, wanted)
+        return dataclasses.replace(alone, why=f"not measured: {reason}", compile=False)
 
 
 class Trial:

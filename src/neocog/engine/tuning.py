@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from neocog.engine import hardware as machine
-from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted
+from neocog.engine import machine
+from neocog.engine.hardware import FEW_PIXELS, UNMEASURED, Hardware, Wanted, fitted, plain
 from neocog.engine.precision import TRIES
 
 SHORT = 20.0  # seconds in all, below which there is little to gain
@@ -30,7 +30,7 @@ TOLD = 5.0  # seconds of timing that are announced
 COMPILE_START, COMPILE_A_LAYER = 20.0, 1.0
 PAYS = 3  # times: how often the time saved must pay for compiling
 KEPT_ANSWERS = 200
-ALONE = {machine.UNMEASURED: "there is no other way here"}
+ALONE = {UNMEASURED: "there is no other way here"}
 
 Seconds = Callable[[Hardware], float]  # of one step
 Hold = Callable[[Hardware, bool], Hardware]  # with the layers that bf16 does not suit; timed?
@@ -53,7 +53,7 @@ class Search:
     tell: Tell | None = None
     limit: float | None = None  # seconds the run takes, however many steps they are
     spent: float = 0.0
-    fit: Fit = machine.fitted
+    fit: Fit = fitted
     best: dict[Hardware, float] = field(default_factory=dict)
     tried: set[Hardware] = field(default_factory=set)  # without what was held in each
 
@@ -77,16 +77,16 @@ class Search:
         step = 1.0 if self.limit is None else self._once(self.hold(default, False))
         if SHARE * self._run(step) < (2 + ROUNDS) * step:
             return self.hold(default, False), False
-        plain = self.hold(machine.plain(default, self.wanted), False)
-        self._once(plain)
-        self._time(plain)
-        if self._run(self.best[plain]) < SHORT:
+        first = self.hold(plain(default, self.wanted), False)
+        self._once(first)
+        self._time(first)
+        if self._run(self.best[first]) < SHORT:
             return self.hold(default, False), False
-        now, whole = self._changed(plain)
+        now, whole = self._changed(first)
         if len(self.best) == 1 and not whole:
             return self.hold(default, False), False
         why = "measured" if len(self.best) > 1 else ALONE.get(default.why, default.why)
-        return replace(now, why=why, measured=self._measured(plain)), whole
+        return replace(now, why=why, measured=self._measured(first)), whole
 
     def _changed(self, now: Hardware) -> tuple[Hardware, bool]:
         whole = True
@@ -192,9 +192,9 @@ class Search:
         seconds = self._once(candidate)
         self.best[candidate] = min(seconds, self.best.get(candidate, seconds))
 
-    def _measured(self, plain: Hardware) -> dict[str, float]:
+    def _measured(self, first: Hardware) -> dict[str, float]:
         times = {str(candidate): round(1000 * s, 3) for candidate, s in self.best.items()}
-        return {str(plain): times[str(plain)], **times}
+        return {str(first): times[str(first)], **times}
 
 
 def _default(search: Search, now: Hardware) -> Hardware | None:
