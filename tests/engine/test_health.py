@@ -107,7 +107,7 @@ def named(block: nn.Module) -> nn.Sequential:
 
 def test_the_gradient_is_named_that_came_first_on_the_way_back() -> None:
     said = message(net(FailingBack(8)))
-    assert "the norm of the gradients is inf, in step 3 of epoch 2" in said
+    assert "the norm of the gradients is nan, in step 3 of epoch 2" in said
     # those behind it are sound, those before it are not: `norm` is the first of them to be reached
     assert "It began on the way back, in the gradient of norm." in said
     assert "last" not in said

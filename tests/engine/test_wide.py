@@ -17,7 +17,7 @@ from tests.engine.test_fused import needs_compiler
 from torch import nn, optim
 
 from neocog.data.batches import TrainingBatches
-from neocog.engine import light, tracing, wide
+from neocog.engine import tracing, wide
 from neocog.engine.fit import Training, fit
 from neocog.engine.hardware import Hardware
 from neocog.engine.light import SGD
@@ -34,7 +34,6 @@ BF16 = {"precision": "bf16", "layout": "channels_last"}
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wide, "MANY", 1024)
-    monkeypatch.setattr(light, "LARGE", 1024)
 
 
 def dense(bias: bool = True) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -31,9 +32,18 @@ def normalised(images: Tensor, spec: InputSpec) -> Tensor:
         work = Values(images, spec)
         threads.each(work, threads.parts(len(images), work.some))
         return work.made
-    mean = spec.subtracted().to(images.device)
-    std = torch.tensor(spec.std, device=images.device).view(-1, 1, 1)
-    return _standardised(images, mean, std)
+    if spec.mean_picture:
+        mean = spec.subtracted().to(images.device)
+    else:
+        mean = _by_channel(spec.mean, images.device)
+    return _standardised(images, mean, _by_channel(spec.std, images.device))
+
+
+@functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)  # whoever asks first: somebody may ask for gradients later
+def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(C, 1, 1), made once: two of them take as long as a pass over a batch of MNIST."""
+    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 def _standardised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ class Stage(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("n", "high", "wide", "in_", "tall", "broad", "out")),
         *((name, ctypes.c_int64) for name in ("kernel_h", "kernel_w", "pad_h", "pad_w")),
+        *((name, ctypes.c_int64) for name in ("by_out", "by_in", "by_row", "by_column")),
         *((name, ctypes.c_int32) for name in ("threads", "of_x")),
         *((name, ctypes.c_void_p) for name in ("x", "weight", "bias", "y", "place", "g")),
         *((name, ctypes.c_void_p) for name in ("given", "of_weight", "of_bias")),

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #ifdef __AVX512F__
-enum { LANES = 16, WINDOWS = 7 }; /* four sums of each window: as many as there are registers */
+enum { LANES = 16, WINDOWS = 7, SUMS = 25 }; /* four sums a window: as many as there are registers */
 #else
-enum { LANES = 8, WINDOWS = 3 };
+enum { LANES = 8, WINDOWS = 3, SUMS = 10 };
 #endif
 enum { DEAD = 4, MOST = 64, MOST_OUT = 64, LINE = 64 };
 
@@ -21,9 +21,11 @@ typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1)));
 
 /* n pictures of high x wide pixels and `in` channels; `out` maps of tall x broad are made of them.
-   weight is (out, kernel_h, kernel_w, in), place (n, tall, broad, out). */
+   weight is (out, in, kernel_h, kernel_w) with these strides, as is of_weight; place (n, tall, broad,
+   out). */
 typedef struct {
     int64_t n, high, wide, in, tall, broad, out, kernel_h, kernel_w, pad_h, pad_w;
+    int64_t by_out, by_in, by_row, by_column;
     int32_t threads, of_x;
     const float *x, *weight, *bias;
     float *y;
@@ -46,6 +48,12 @@ static Frame frame_of(const Stage *s) {
     f.lines = (f.span + LANES - 1) / LANES;
     return f;
 }
+
+/* The weights of a row of an output channel's kernel: `at` is where one is, `t` its place among the
+   numbers that the row sees. */
+#define FOR_ROW(s, o, ky)                                                                              \
+    for (int64_t kx = 0, t = 0, begin = (o) * s->by_out + (ky) * s->by_row; kx < s->kernel_w; kx++)    \
+        for (int64_t c = 0, at = begin + kx * s->by_column; c < s->in; c++, t++, at += s->by_in)
 
 static void put_in_frame(const Stage *s, const Frame *f, int64_t i, float *framed) {
     int64_t row = s->wide * s->in;
@@ -144,8 +152,9 @@ int neocog_stage(const Stage *s) {
     int none = !weights || !biases;
     for (int64_t o = 0; o < s->out && !none; o++) { /* (blocks, taps, LANES) */
         if (s->bias) biases[o] = s->bias[o];
-        for (int64_t t = 0; t < taps; t++)
-            weights[((o / LANES) * taps + t) * LANES + o % LANES] = s->weight[o * taps + t];
+        float *to = weights + o / LANES * taps * LANES + o % LANES;
+        for (int64_t ky = 0; ky < s->kernel_h; ky++)
+            FOR_ROW(s, o, ky) to[(ky * f.span + t) * LANES] = s->weight[at];
     }
 #pragma omp parallel num_threads(s->threads) reduction(| : failed)
     {
@@ -169,13 +178,50 @@ int neocog_stage(const Stage *s) {
     return failed;
 }
 
+/* Backwards the sums of some rows of a kernel at a time stay in registers: so many as fit, whose number
+   the compiler knows. */
+#define BY_ROWS(ADD, lines, kernel_h, ...)                                                             \
+    for (int64_t ky = 0, rows, most = SUMS / lines; ky < kernel_h; ky += rows) {                       \
+        rows = kernel_h - ky < most ? kernel_h - ky : most;                                            \
+        if (rows >= 5 && SUMS >= 5 * lines)                                                            \
+            rows = 5, ADD(ky, 5, lines, __VA_ARGS__);                                                  \
+        else if (rows >= 3 && SUMS >= 3 * lines)                                                       \
+            rows = 3, ADD(ky, 3, lines, __VA_ARGS__);                                                  \
+        else if (rows >= 2 && SUMS >= 2 * lines)                                                       \
+            rows = 2, ADD(ky, 2, lines, __VA_ARGS__);                                                  \
+        else                                                                                           \
+            rows = 1, ADD(ky, 1, lines, __VA_ARGS__);                                                  \
+    }
+#define BY_LINES(ADD, lines, kernel_h, ...)                                                            \
+    switch (lines) {                                                                                   \
+    case 1: BY_ROWS(ADD, 1, kernel_h, __VA_ARGS__) break;                                              \
+    case 2: BY_ROWS(ADD, 2, kernel_h, __VA_ARGS__) break;                                              \
+    case 3: BY_ROWS(ADD, 3, kernel_h, __VA_ARGS__) break;                                              \
+    case 4: BY_ROWS(ADD, 4, kernel_h, __VA_ARGS__) break;                                              \
+    case 5: BY_ROWS(ADD, 5, kernel_h, __VA_ARGS__) break;                                              \
+    default:                                                                                           \
+        for (int64_t ky = 0; ky < kernel_h; ky++) ADD(ky, 1, lines, __VA_ARGS__);                      \
+    }
+
+/* The slopes of some rows of a kernel's weights, by so many windows. */
+static inline __attribute__((always_inline)) void add_weights(
+    int64_t ky, const int rows, int64_t lines, const Frame *f, const float *framed,
+    const int32_t *begins, const float *alive, int64_t many, float *slopes) {
+    floats sums[MOST], *to = (floats *)slopes + ky * lines;
+    for (int64_t t = 0; t < rows * lines; t++) sums[t] = (floats){0};
+    for (int64_t k = 0; k < many; k++) {
+        const float *from = framed + begins[k] + ky * f->row;
+        for (int64_t y = 0; y < rows; y++)
+            for (int64_t v = 0; v < lines; v++)
+                sums[y * lines + v] += alive[k] * *(const floats *)(from + y * f->row + v * LANES);
+    }
+    for (int64_t t = 0; t < rows * lines; t++) to[t] += sums[t];
+}
+
 /* What a picture adds to the slopes of the weights and the bias of an output channel: by those of its
-   windows that are alive. With the sizes of a kernel known to the compiler its sums stay in registers. */
-static inline __attribute__((always_inline)) void back_channel(
-    const Stage *s, const Frame *f, int64_t i, int64_t o, const float *framed, int32_t *begins,
-    float *alive, float *slopes, float *bias, int64_t kernel_h, int64_t lines) {
-    floats sums[MOST];
-    for (int64_t t = 0; t < kernel_h * lines; t++) sums[t] = (floats){0};
+   windows that are alive. */
+static void back_channel(const Stage *s, const Frame *f, int64_t i, int64_t o, const float *framed,
+                         int32_t *begins, float *alive, float *slopes, float *bias) {
     float total = 0;
     int64_t place = i * s->tall * s->broad * s->out + o, many = 0;
     int32_t shifts[5] = {0, s->in, f->row, f->row + s->in, 0};
@@ -186,56 +232,43 @@ static inline __attribute__((always_inline)) void back_channel(
             begins[many] = begin + shifts[at];
             alive[many] = s->g[place];
             many += at != DEAD;
+            total += at == DEAD ? 0 : s->g[place];
         }
     }
-    for (int64_t k = 0; k < many; k++) {
-        const float *from = framed + begins[k];
-        total += alive[k];
-        for (int64_t ky = 0; ky < kernel_h; ky++)
-            for (int64_t v = 0; v < lines; v++)
-                sums[ky * lines + v] += alive[k] * *(const floats *)(from + ky * f->row + v * LANES);
-    }
-    for (int64_t t = 0; t < kernel_h * lines; t++) ((floats *)slopes)[t] += sums[t];
     *bias += total;
+    BY_LINES(add_weights, f->lines, s->kernel_h, f, framed, begins, alive, many, slopes)
 }
 
-static void back_weights(const Stage *s, const Frame *f, int64_t i, const float *framed,
-                         int32_t *begins, float *alive, float *slopes, float *bias) {
-    for (int64_t o = 0; o < s->out; o++, slopes += s->kernel_h * f->lines * LANES, bias++) {
-        if (s->kernel_h == 5 && f->lines == 1)
-            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, 5, 1);
-        else if (s->kernel_h == 5 && f->lines == 2)
-            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, 5, 2);
-        else if (s->kernel_h == 3 && f->lines == 1)
-            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, 3, 1);
-        else
-            back_channel(s, f, i, o, framed, begins, alive, slopes, bias, s->kernel_h, f->lines);
+/* Some rows of what a window gives to the pixels under it, by so many channels. */
+static inline __attribute__((always_inline)) void add_inputs(
+    int64_t ky, const int rows, int64_t lines, const Frame *f, int64_t kernel_h, const float *weights,
+    const int32_t *which, int64_t many, const float *g, float *given) {
+    floats sums[MOST];
+    for (int64_t t = 0; t < rows * lines; t++) sums[t] = (floats){0};
+    for (int64_t k = 0; k < many; k++) {
+        const floats *taps = (const floats *)(weights + (which[k] * kernel_h + ky) * lines * LANES);
+        float one = g[which[k] >> 1];
+        for (int64_t t = 0; t < rows * lines; t++) sums[t] += one * taps[t];
     }
+    for (int64_t y = 0; y < rows; y++)
+        for (int64_t v = 0; v < lines; v++)
+            *(floats *)(given + (ky + y) * f->row + v * LANES) += sums[y * lines + v];
 }
 
 /* The slopes of a picture, in its frame. Those of all channels of one window are summed first, of which
    some have it in the upper row and some in the lower: `weights` is (out, 2, kernel_h, lines) vectors,
    the second of the two a pixel further to the right. */
-static inline __attribute__((always_inline)) void back_window(
-    const Stage *s, const Frame *f, int64_t place, const float *weights, float *given,
-    int64_t kernel_h, int64_t lines) {
+static void back_window(const Stage *s, const Frame *f, int64_t place, int64_t lines,
+                        const float *weights, float *given) {
     int32_t which[3][MOST_OUT], many[3] = {0};
     for (int64_t o = 0; o < s->out; o++) {
         int at = s->place[place + o], lower = at >> 1; /* 2: dead */
         which[lower][many[lower]++] = 2 * o + (at & 1);
     }
     for (int lower = 0; lower < 2; lower++, given += f->row) {
-        floats sums[MOST];
-        for (int64_t t = 0; t < kernel_h * lines; t++) sums[t] = (floats){0};
-        for (int32_t k = 0; k < many[lower]; k++) {
-            int64_t one = which[lower][k];
-            const floats *taps = (const floats *)(weights + one * kernel_h * lines * LANES);
-            float g = s->g[place + (one >> 1)];
-            for (int64_t t = 0; t < kernel_h * lines; t++) sums[t] += g * taps[t];
-        }
-        for (int64_t ky = 0; ky < kernel_h && many[lower]; ky++)
-            for (int64_t v = 0; v < lines; v++)
-                *(floats *)(given + ky * f->row + v * LANES) += sums[ky * lines + v];
+        if (!many[lower]) continue;
+        BY_LINES(add_inputs, lines, s->kernel_h, f, s->kernel_h, weights, which[lower], many[lower],
+                 s->g + place, given)
     }
 }
 
@@ -245,10 +278,7 @@ static void back_inputs(const Stage *s, const Frame *f, int64_t i, int64_t lines
     for (int64_t r = 0; r < s->tall; r++)
         for (int64_t q = 0; q < s->broad; q++, place += s->out) {
             float *to = given + 2 * r * f->row + 2 * q * s->in;
-            if (s->kernel_h == 5 && lines == 3)
-                back_window(s, f, place, weights, to, 5, 3);
-            else
-                back_window(s, f, place, weights, to, s->kernel_h, lines);
+            back_window(s, f, place, lines, weights, to);
         }
 }
 
@@ -263,9 +293,10 @@ int neocog_stage_back(const Stage *s) {
     if (!weights || !sums) failed = 1;
     if (!failed) {
         for (int64_t o = 0; o < 2 * s->out; o++)
-            for (int64_t ky = 0; ky < s->kernel_h; ky++)
-                memcpy(weights + o * twice + ky * lines * LANES + (o & 1) * s->in,
-                       s->weight + ((o >> 1) * s->kernel_h + ky) * f.span, 4 * f.span);
+            for (int64_t ky = 0; ky < s->kernel_h; ky++) {
+                float *to = weights + o * twice + ky * lines * LANES + (o & 1) * s->in;
+                FOR_ROW(s, o >> 1, ky) to[t] = s->weight[at];
+            }
         int64_t share = (s->n + s->threads - 1) / s->threads;
 #pragma omp parallel for num_threads(s->threads) schedule(static, 1) reduction(| : failed)
         for (int64_t part = 0; part < s->threads; part++) {
@@ -276,7 +307,8 @@ int neocog_stage_back(const Stage *s) {
             if (!framed || !alive || !begins || (s->of_x && !given)) failed = 1;
             for (int64_t i = part * share; i < until && !failed; i++) {
                 put_in_frame(s, &f, i, framed);
-                back_weights(s, &f, i, framed, begins, alive, slopes, slopes + all);
+                for (int64_t o = 0; o < s->out; o++)
+                    back_channel(s, &f, i, o, framed, begins, alive, slopes + o * size, slopes + all + o);
                 if (!given) continue;
                 memset(given, 0, f.size * sizeof(float));
                 back_inputs(s, &f, i, lines, weights, given);
@@ -294,10 +326,9 @@ int neocog_stage_back(const Stage *s) {
             for (int64_t part = 0; part < s->threads; part++) {
                 const float *slopes = sums + part * own;
                 for (int64_t ky = 0; ky < s->kernel_h; ky++)
-                    for (int64_t t = 0; t < f.span; t++) {
-                        float *to = s->of_weight + (o * s->kernel_h + ky) * f.span + t;
+                    FOR_ROW(s, o, ky) {
                         float more = slopes[o * size + ky * f.lines * LANES + t];
-                        *to = part ? *to + more : more;
+                        s->of_weight[at] = part ? s->of_weight[at] + more : more;
                     }
                 s->of_bias[o] = (part ? s->of_bias[o] : 0) + slopes[all + o];
             }

@@ -81,20 +81,20 @@ class Stage:
         return made
 
     def _suits(self, x: Tensor) -> bool:
-        conv, asked = self.conv, torch.is_grad_enabled()
-        if asked and not conv.training:
+        conv = self.conv
+        if not conv.training and torch.is_grad_enabled():
             return False
         if conv.in_channels > FEW_IN and torch.is_autocast_enabled("cpu"):
             return False
         if x.device.type != "cpu" or x.ndim != 4 or conv.weight.dtype != torch.float32:
             return False
-        n, channels, *size = x.shape
+        n, channels, high, wide = x.shape
         if channels != conv.in_channels or not n or not x.is_floating_point():
             return False
-        sides = [side + 2 * p for side, p in zip(size, self.pad, strict=True)]
-        if 4 * sides[0] * sides[1] * channels > CACHE or any(map(is_heard, self.layers)):
+        high, wide = high + 2 * self.pad[0], wide + 2 * self.pad[1]
+        if 4 * high * wide * channels > CACHE or any(map(is_heard, self.layers)):
             return False
-        return all(side > kernel for side, kernel in zip(sides, conv.kernel_size, strict=True))
+        return high > conv.kernel_size[0] and wide > conv.kernel_size[1]
 
 
 class _Stage(torch.autograd.Function):
@@ -102,32 +102,36 @@ class _Stage(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Any, bias: Any, pad: Any, given: Any) -> Tensor:
-        x, rows = _last(x.float()), weight.detach().permute(0, 2, 3, 1).contiguous()
-        (n, c, high, wide), (k, kernel_h, kernel_w, _) = x.shape, rows.shape
+        x = _last(x)
+        if not weight.is_contiguous():
+            weight = _last(weight)
+        (n, c, high, wide), (k, _, kernel_h, kernel_w) = x.shape, weight.shape
         tall = (high + 2 * pad[0] - kernel_h + 1) // 2
         broad = (wide + 2 * pad[1] - kernel_w + 1) // 2
         y = torch.empty((n, k, tall, broad), memory_format=torch.channels_last)
-        place = torch.empty_like(y, dtype=torch.uint8)
-        ctx.sizes = (n, high, wide, c, tall, broad, k, kernel_h, kernel_w, *pad)
+        place = torch.empty(y.numel(), dtype=torch.uint8)  # as it lies
+        ctx.sizes = (n, high, wide, c, tall, broad, k, kernel_h, kernel_w, *pad, *weight.stride())
         ctx.given, ctx.bias = given, bias is not None
-        _call(given.neocog_stage, ctx.sizes, False, x=x, weight=rows, bias=bias, y=y, place=place)
-        ctx.save_for_backward(x, rows, place)
+        _call(given.neocog_stage, ctx.sizes, False, x=x, weight=weight, bias=bias, y=y, place=place)
+        ctx.save_for_backward(x, weight, place)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> Any:
-        (x, rows, place), g = ctx.saved_tensors, _last(gradients[0].float())
+        (x, weight, place), g = ctx.saved_tensors, _last(gradients[0])
         of_x = ctx.needs_input_grad[0]
         given = torch.empty_like(x) if of_x else None
-        of_weight, of_bias = torch.empty_like(rows), torch.empty(len(rows))
-        known = {"x": x, "weight": rows, "place": place, "g": g, "given": given}
+        of_weight, of_bias = torch.empty_like(weight), torch.empty(len(weight))
+        known = {"x": x, "weight": weight, "place": place, "g": g, "given": given}
         made = {"of_weight": of_weight, "of_bias": of_bias}
         _call(ctx.given.neocog_stage_back, ctx.sizes, of_x, **known, **made)
-        return given, of_weight.permute(0, 3, 1, 2), of_bias if ctx.bias else None, None, None
+        return given, of_weight, of_bias if ctx.bias else None, None, None
 
 
 def _last(x: Tensor) -> Tensor:
+    """In float32, channels last."""
+    x = x if x.dtype == torch.float32 else x.float()
     return x.contiguous(memory_format=torch.channels_last)
 
 

@@ -91,12 +91,22 @@ def norm(tensors: list[Tensor]) -> float:
     for tensor in tensors:
         if wide.measures(tensor):
             norms.append(wide.norm(tensor))
-        elif tensor.numel() >= LARGE and tensor.is_contiguous() and tensor.dtype == torch.float32:
+            continue
+        flat = _flat(tensor)
+        if flat.numel() >= LARGE and flat.dtype == torch.float32:
             # a product takes half the time: 14 ms instead of 27 for 124 million numbers, 2026-11-23
-            norms.append(math.sqrt(torch.dot(tensor.view(-1), tensor.view(-1)).item()))
+            norms.append(math.sqrt(torch.dot(flat, flat).item()))
         else:
-            rest.append(tensor)
-    return math.hypot(*norms, *[norm.item() for norm in torch._foreach_norm(rest)] if rest else ())
+            rest.append(flat)
+    if rest:  # together: by itself each takes as long as all of a LeNet's do so
+        norms.append(torch.linalg.vector_norm(torch.cat(rest)).item())
+    return math.hypot(*norms)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """Its numbers in a row, in the order in which they lie if that is one of the usual two."""
+    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return (x.permute(0, 2, 3, 1) if last else x).reshape(-1)
 
 
 def _largest(tensors: list[Tensor]) -> float:
