@@ -11,7 +11,8 @@ Unlike the source
         The rate rises from 0 instead of 0.2. The whitening layer's bias has the biases' rate, which
         falls to 0 within 3 epochs once it has risen; theirs has the weights' rate and stops.
 
-Gave    not measured yet.
+Gave    94.93 % (seed 0 alone), six views, 94.47 % by one, on two cores of an AMD EPYC without bf16:
+        2 h 20 min at the pace of undisturbed epochs (2026-11-30).
 """
 
 from neocog.recipe import Recipe
