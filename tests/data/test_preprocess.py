@@ -138,3 +138,13 @@ def test_however_pictures_lie_in_memory_the_values_are_the_same(pixels: str, cha
         normalised(laid, spec)
     assert torch.equal(normalised(laid, spec), normalised(images, spec))
     assert torch.equal(normalised(laid, spec), normalised(images / 255, spec))
+
+
+def test_what_is_kept_of_a_spec_may_be_asked_for_first_while_scoring() -> None:
+    """What inference mode makes takes part in no gradient afterwards."""
+    spec = InputSpec(("a", "b"), 1, (4, 4), 4, "resize", (0.123,), (0.456,))
+    with torch.inference_mode():
+        normalised(torch.rand(1, 1, 4, 4), spec)
+    x = torch.rand(1, 1, 4, 4, requires_grad=True)
+    normalised(x, spec).sum().backward()
+    torch.testing.assert_close(x.grad, torch.full_like(x, 1 / 0.456))
