@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 import torch
@@ -32,18 +31,8 @@ def normalised(images: Tensor, spec: InputSpec) -> Tensor:
         work = Values(images, spec)
         threads.each(work, threads.parts(len(images), work.some))
         return work.made
-    if spec.mean_picture:
-        mean = spec.subtracted().to(images.device)
-    else:
-        mean = _by_channel(spec.mean, images.device)
-    return _standardised(images, mean, _by_channel(spec.std, images.device))
-
-
-@functools.lru_cache(maxsize=16)
-@torch.inference_mode(False)  # whoever asks first: somebody may ask for gradients later
-def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """(C, 1, 1), made once: two of them take as long as a pass over a batch of MNIST."""
-    return torch.tensor(values, device=device).view(-1, 1, 1)
+    mean, std = (x.to(images.device) for x in (spec.subtracted(), spec.divided_by()))
+    return _standardised(images, mean, std)
 
 
 def _standardised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

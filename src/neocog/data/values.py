@@ -107,6 +107,6 @@ def _laid_in_rows(spec: InputSpec, height: int, width: int) -> tuple[Tensor, Ten
     Kept: to lay them out anew takes torch's own threads, and those then spin for milliseconds,
     waiting for more, on the processors that the next pictures are decoded by.
     """
-    both = spec.subtracted(), torch.tensor(spec.std).view(-1, 1, 1)
+    both = spec.subtracted(), spec.divided_by()
     less, by = (x.expand(-1, height, width).movedim(0, 2).reshape(height, -1) for x in both)
     return less, by

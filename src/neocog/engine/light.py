@@ -103,7 +103,7 @@ class SGD(Light, torch.optim.SGD):
                 is_first_step=False,
             )
         if rest.weights:
-            _move(*rest, group)
+            _together(*rest, group)
         return late
 
 
@@ -129,7 +129,7 @@ def _is_dense(x: Tensor) -> bool:
     return x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=last))
 
 
-def _move(
+def _together(
     weights: list[Tensor], slopes: list[Tensor], buffers: list[Tensor], group: dict[str, Any]
 ) -> None:
     """What torch does with one weight after the other, in its order, with all of them."""
