@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +33,26 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("NEOCOG_CACHE", str(own))
         patch.delenv("NEOCOG_DATA", raising=False)
         yield
+
+
+@pytest.fixture
+def kept_c(tmp_path_factory: pytest.TempPathFactory, _own_cache: None) -> Iterator[None]:
+    """The test's cache has the C that another has compiled, or a command that is started anew
+    would wait seconds for a compiler.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "libraries"
+    own = Path(os.environ["NEOCOG_CACHE"]) / "compiled"
+    _link(shared, own)
+    yield
+    _link(own, shared)
+
+
+def _link(there: Path, here: Path) -> None:
+    here.mkdir(parents=True, exist_ok=True)
+    for path in there.glob("*.so"):
+        with contextlib.suppress(FileExistsError):
+            (here / path.name).hardlink_to(path)
 
 
 @pytest.fixture(scope="session")

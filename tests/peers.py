@@ -149,15 +149,13 @@ def settle(network: nn.Module, x: Tensor) -> None:
 def measured(name: str) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     """(weights, multiply-adds) at the paper's input, and (channels, side) of the maps in order."""
     with torch.device("meta"):
-        network = create(name).eval()
-        x = torch.empty(2, *NETWORKS[name].input)
-    work = sum(layer.multiply_adds for layer in cost.layers(network, NETWORKS[name].input))
+        network = create(name)
+    seen = cost.table(network, NETWORKS[name].input)
     maps: list[tuple[int, int]] = []
-    for stage in network[:-1]:
-        x = stage(x)
-        if (x.shape[1], x.shape[2]) not in maps[-1:]:
-            maps.append((x.shape[1], x.shape[2]))
-    return (sum(tensor.numel() for tensor in network.parameters()), work), maps
+    for stage in seen.stages[:-1]:
+        if stage.output[:2] not in maps[-1:]:
+            maps.append((stage.output[0], stage.output[1]))
+    return (sum(tensor.numel() for tensor in network.parameters()), seen.multiply_adds), maps
 
 
 def _declare(name: str, signature: str) -> None:

@@ -31,6 +31,7 @@ def started(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.usefixtures("kept_c")
 def test_two_processes_make_one_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = started("-m", "neocog", *TRAIN, "--out", str(out), "--devices", "2", "--json")

@@ -226,6 +226,7 @@ def test_public_names_are_there() -> None:
         _ = neocog.nothing
 
 
+@pytest.mark.usefixtures("kept_c")
 def test_training_imports_no_compiler(tmp_path: Path) -> None:
     """torch._dynamo takes two seconds to import, and many an innocent call asks for it; sympy, by
     which torch compares shapes, half a second, scikit-learn and scipy.stats more than one.
@@ -242,6 +243,7 @@ def test_training_imports_no_compiler(tmp_path: Path) -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.usefixtures("kept_c")
 def test_who_draws_nothing_loads_nothing_to_draw_with_and_ends_at_once(tmp_path: Path) -> None:
     """matplotlib takes half a second to import; torch's objects as long to look through at exit."""
     Image.new("L", (28, 28)).save(tmp_path / "a.png")

@@ -367,6 +367,7 @@ def test_two_processes_are_kept_from_one_folder_and_a_dead_one_is_forgotten(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM ends a process there without asking")
+@pytest.mark.usefixtures("kept_c")
 def test_sigterm_saves_and_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train = ["train", "lenet_relu", "digits", "--recipe", "quick", "--epochs", "200"]

@@ -241,6 +241,7 @@ def neocog(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "neocog", *arguments]
 
 
+@pytest.mark.usefixtures("kept_c")
 def test_ctrl_c_saves_says_how_to_go_on_and_resume_does(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -266,6 +266,7 @@ def ends_early(ranks: Ranks) -> Any:
     return trained(ranks, {})
 
 
+@pytest.mark.usefixtures("kept_c")
 def test_what_goes_wrong_in_one_ends_all() -> None:
     one, other = together(2, wrong_in_one)
     assert isinstance(one, list), one

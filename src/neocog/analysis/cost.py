@@ -19,11 +19,18 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from neocog.analysis import receptive
-from neocog.analysis.twin import Size, first_line, meta_twin, picture_for, smallest_size, takes
+from neocog.analysis.twin import (
+    Shapes,
+    Size,
+    first_line,
+    meta_twin,
+    picture_for,
+    smallest_size,
+    takes,
+)
 from neocog.errors import UsageError
 
 __all__ = ["Layer", "Node", "Size", "Table", "layers", "smallest_size", "table", "takes"]
@@ -129,11 +136,11 @@ def _stages(layers: list[Layer], outputs: dict[str, Layer]) -> list[Layer]:
     ]
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(Shapes):
     """Follows a picture through a network: which operators run, in which layer, on what."""
 
     def __init__(self, twin: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.twin, self.at = twin, "the input"
         self.nodes: list[Node] = []
         self.ran: list[nn.Module] = []
@@ -159,7 +166,7 @@ class _Watch(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
+        made = super().__torch_dispatch__(func, types, args, kwargs)
         name = func.overloadpacket.__name__
         self._counts[-1] += _work(name, args, made)
         given = [t for t in tree_leaves((args, kwargs)) if id(t) in self._fields]
