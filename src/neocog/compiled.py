@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 COMPILERS = ("gcc", "clang", "cc")
 FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-Wno-psabi")
 # A machine that is to compute as one with AVX2 does, and no more, is told so by what oneDNN reads
@@ -54,6 +56,14 @@ def compiled(source: Path, more: Sequence[str] = (), *, folder: Path | None = No
         return _made(source, compiler, flags, folder, begin) if known is None else known
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def of_torchs_threads() -> tuple[str, ...]:
+    """What a compiler is told so that threads of C are those that torch has, and no more are made;
+    without them C works alone.
+    """
+    openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    return ("-fopenmp", str(openmp)) if openmp.is_file() else ()
 
 
 def _made(

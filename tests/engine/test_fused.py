@@ -390,13 +390,13 @@ def test_networks_of_others_compute_what_they_say(kind: type[nn.Module]) -> None
 )
 def test_a_network_has_the_gradients_that_it_has_without(name: str) -> None:
     network = create(name, num_classes=10, seed=0).train()
-    x, labels = maps(16, 3, 32, 32).float(), torch.arange(16) % 10
+    x, labels = maps(6, 3, 32, 32).float(), torch.arange(6)
     plain = Hardware("cpu", "any", 2, precision="bf16", layout="channels_last")
     slopes = []
     for norms in ("plain", "fused"):
         hardware, twin = dataclasses.replace(plain, norms=norms), copy.deepcopy(network)
         with hardware.in_force(twin):
-            ((_, logits),) = hardware.passes(twin, batch_size=16).training(x)
+            ((_, logits),) = hardware.passes(twin, batch_size=6).training(x)
             F.cross_entropy(logits, labels).backward()
         slopes.append([w.grad for w in twin.parameters() if w.grad is not None])
         assert not any("forward" in vars(layer) for layer in twin.modules())

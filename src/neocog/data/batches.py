@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from neocog.data import augment, colour, cutting, mixing, trivial, values
+from neocog.data import augment, colour, cutting, gathered, mixing, trivial, values
 from neocog.data.ahead import ahead
 from neocog.data.crops import Crop
 from neocog.data.dataset import Pictures, balanced_order, class_weights
@@ -77,6 +77,8 @@ class TrainingBatches:
         if isinstance(self.split, FileSplit) and many >= values.LEAST:
             cutting.library.now()  # made in threads, in time for the first batch
             values.library.now()
+        elif not isinstance(self.split, FileSplit) and gathered.is_worth_it(self.split.images):
+            gathered.library.now()
 
     def __len__(self) -> int:
         """Steps in an epoch. A last batch of one picture is left out: batch norm has no
@@ -100,13 +102,17 @@ class TrainingBatches:
         order, turned = self._mine(self.order(epoch)), self._turned(epoch)
         crop, spec = self.augmentation.crop, self.spec_in(epoch)
         crop = dataclasses.replace(crop, decoded=self.spec.resize)
+        gather = self._in_one_pass(spec, crop)
         each, own = len(self.part.rows(self.batch_size)), self.place()
         for step in range(start, stop):
             rows = slice(step * each, step * each + len(self.part.rows(self.count(step))))
             seed = derived_seed(self.seed, "pictures", epoch, step, *own)
             generator = Generator().manual_seed(seed)
             which = None if turned is None else turned[order[rows]]
-            inputs, labels = self._batch(order, rows, spec, crop, generator, which)
+            if gather is not None:
+                inputs, labels = self._gathered(gather, order[rows], generator, which)
+            else:
+                inputs, labels = self._batch(order, rows, spec, crop, generator, which)
             yield mixing.mixed(
                 inputs,
                 labels,
@@ -115,6 +121,15 @@ class TrainingBatches:
                 cutmix=self.augmentation.cutmix,
                 generator=generator,
             )
+
+    def _gathered(
+        self, gather: gathered.Gather, index: Tensor, generator: Generator, turned: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """What `_batch` gives."""
+        drawn = gather.drawn(len(index), generator)
+        turned = self._drawn_to_turn(turned, len(index), generator)
+        images = self._hidden(gather(index, drawn, turned), generator)
+        return images, self.split.labels.index_select(0, index)
 
     def _batch(
         self,
@@ -220,12 +235,31 @@ class TrainingBatches:
             )
         return self._hidden(normalised(images, spec), generator)
 
+    def _in_one_pass(self, spec: InputSpec, crop: Crop) -> gathered.Gather | None:
+        """What makes inputs of pictures in memory, where they are moved and mirrored at most."""
+        wanted = self.augmentation
+        if isinstance(self.split, FileSplit) or crop.area or self._recoloured_or_warped():
+            return None
+        return gathered.way(self.split.images, spec, shift=wanted.shift, border=wanted.border)
+
     def _only_turned(self, spec: InputSpec) -> bool:
         """Whether pictures are mirrored at most between being cut and being normalised."""
-        wanted = self.augmentation
-        more = wanted.shift or wanted.trivial or wanted.rotate or wanted.jitter or wanted.hue
+        more = self.augmentation.shift or self._recoloured_or_warped()
         lies_last = spec.channels > 1  # and nothing is asked that is not done in one go
-        return lies_last and not (spec.bgr or spec.by_picture or more or wanted.pca_noise)
+        return lies_last and not (spec.bgr or spec.by_picture or more)
+
+    def _recoloured_or_warped(self) -> bool:
+        wanted = self.augmentation
+        colours = wanted.jitter or wanted.hue or wanted.pca_noise
+        return bool(wanted.trivial or wanted.rotate or colours)
+
+    def _drawn_to_turn(
+        self, turned: Tensor | None, count: int, generator: Generator
+    ) -> Tensor | None:
+        """Which of so many pictures are mirrored: those of their turn, or by chance, or none."""
+        if turned is None and self.augmentation.mirror:
+            return augment.half(count, generator)
+        return turned
 
     def _turned_and_normalised(
         self,
@@ -238,8 +272,7 @@ class TrainingBatches:
         """What `_inputs` does then, for some of uint8 pictures (N, C, H, W) at a time; the inputs
         are added to `made`.
         """
-        if turned is None and self.augmentation.mirror:
-            turned = augment.half(len(images), generator)
+        turned = self._drawn_to_turn(turned, len(images), generator)
         work = values.Values(images, spec, [] if turned is None else turned.tolist())
         made.append(work.made)
         return work

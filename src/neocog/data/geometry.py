@@ -27,8 +27,8 @@ def scaled(pixels: Tensor, spec: InputSpec) -> Tensor:
         down, right = spec.size[0] - height, spec.size[1] - width
         if down >= 0 and right >= 0:
             return F.pad(images, (right // 2, right - right // 2, down // 2, down - down // 2))
-    target = _target(height, width, spec)
-    return images if target == (height, width) else resized(images, target, spec.interpolation)
+    wanted = target(height, width, spec)
+    return images if wanted == (height, width) else resized(images, wanted, spec.interpolation)
 
 
 def resized(images: Tensor, size: tuple[int, int], interpolation: str = "bilinear") -> Tensor:
@@ -56,7 +56,7 @@ def centre(images: Tensor, size: tuple[int, int]) -> Tensor:
     return images[..., top : top + size[0], left : left + size[1]]
 
 
-def _target(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
+def target(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
     """The shorter side becomes `spec.resize`; neither side ends below the input's."""
     scale = spec.resize / min(height, width)
     sides = max(round(height * scale), spec.size[0]), max(round(width * scale), spec.size[1])

@@ -45,7 +45,7 @@ class Values:
         if self.library is None:
             return self._by_torch(rows)
         pixels, turned, made = self.images[rows], self.flags[rows], self.made[rows]
-        _look_up(self.library, pixels, turned, _table(self.spec), made)
+        _look_up(self.library, pixels, turned, table(self.spec), made)
         return None
 
     def _by_torch(self, rows: slice) -> None:
@@ -93,7 +93,7 @@ def _is_right(found: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=4)
-def _table(spec: InputSpec) -> Tensor:
+def table(spec: InputSpec) -> Tensor:
     """The value of each of the 256 levels of each channel, float32 (C, 256)."""
     levels = torch.arange(256).float().div_(255)
     mean, std = torch.tensor(spec.mean).view(-1, 1), torch.tensor(spec.std).view(-1, 1)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neocog.compiled import compiled
+from neocog.compiled import compiled, of_torchs_threads
 from neocog.data.cache import compiled_dir
 
 SOURCE = Path(__file__).with_name("fused.c")
@@ -93,10 +93,8 @@ def built(source: Path, *more: str) -> Any:
     """The library of a source, in a second or two at most; None where it cannot be made. `more`:
     what else the compiler is told.
     """
-    openmp = Path(torch.__file__).parent / "lib" / "libgomp.so.1"  # one pool of threads, torch's
-    if not openmp.is_file():
-        return None
-    return compiled(source, ("-fopenmp", str(openmp), *more), folder=compiled_dir())
+    threads = of_torchs_threads()
+    return compiled(source, (*threads, *more), folder=compiled_dir()) if threads else None
 
 
 def tables(act: nn.Module) -> tuple[Tensor, Tensor]:
