@@ -49,7 +49,7 @@ def kept_c(tmp_path_factory: pytest.TempPathFactory, _own_cache: None) -> Iterat
 
 
 def _link(there: Path, here: Path) -> None:
-    here.mkdir(parents=True, exist_ok=True)
+    here.mkdir(mode=0o700, parents=True, exist_ok=True)  # or what is in it is not believed
     for path in there.glob("*.so"):
         with contextlib.suppress(FileExistsError):
             (here / path.name).hardlink_to(path)

@@ -151,6 +151,7 @@ def measured(name: str) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     with torch.device("meta"):
         network = create(name)
     seen = cost.table(network, NETWORKS[name].input)
+    assert not seen.why
     maps: list[tuple[int, int]] = []
     for stage in seen.stages[:-1]:
         if stage.output[:2] not in maps[-1:]:

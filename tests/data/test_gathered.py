@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from neocog import compiled
-from neocog.data import gathered
+from neocog.data import gathered, values
 from neocog.data.batches import Augmentation, TrainingBatches
 from neocog.data.crops import Crop
 from neocog.data.dataset import Split
@@ -73,6 +73,7 @@ IN_ONE_PASS = {
     ),
     "cut": ((3, 32, 32), spec_of(3, (24, 24), resize=32), TURNED, {}),
     "cut to rows": ((4, 20, 30), spec_of(4, (20, 21)), PLAIN, {}),
+    "too long for its frame": ((1, 40, 28), spec_of(1, (32, 28), placing="pad"), PLAIN, {}),
     "hidden": ((3, 16, 16), spec_of(3, (16, 16)), Augmentation(cutout=5, erase=0.5), {}),
     "mixed": ((3, 16, 16), spec_of(3, (16, 16)), Augmentation(mixup=1, cutmix=1, shift=1), {}),
     "evenly": ((1, 8, 8), spec_of(1, (8, 8)), TURNED, {"balance": "sampling"}),
@@ -86,7 +87,9 @@ IN_ONE_PASS = {
 def test_in_one_pass_or_in_many(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shape, spec, changes, options = IN_ONE_PASS[name]
     made = TrainingBatches(split(53, *shape), spec, 12, 7, changes, **options)
-    assert made._in_one_pass(spec, changes.crop) is not None
+    gather = made._in_one_pass(spec, changes.crop)
+    assert gather is not None
+    assert gather.is_ready()
     at_once = [batch for epoch in (0, 1, 2) for batch in made.epoch(epoch)]
     monkeypatch.setattr(gathered, "way", lambda *_, **__: None)
     by_torch = [batch for epoch in (0, 1, 2) for batch in made.epoch(epoch)]
@@ -102,6 +105,7 @@ def test_in_one_pass_or_in_many(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_threads_and_where_it_begins_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathered, "A_THREAD", 1)
     made = TrainingBatches(split(40, 3, 32, 32), spec_of(3, (32, 32)), 16, 0, REFLECTED)
+    assert made._in_one_pass(made.spec, Crop()) is not None
     found, before = [], torch.get_num_threads()
     try:
         for threads in (1, 2, 5):
@@ -113,6 +117,46 @@ def test_threads_and_where_it_begins_change_nothing(monkeypatch: pytest.MonkeyPa
     for others in found[1:]:
         for (images, _), (same, _) in zip(found[0], others, strict=True):
             assert torch.equal(images, same)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("small")
+def test_an_input_that_grows_is_made_so_while_nothing_is_scaled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = spec_of(3, (64, 64))
+    options: dict[str, Any] = {"begin_size": 32, "grow_epochs": 2}
+    made = TrainingBatches(split(20, 3, 32, 32), spec, 8, 0, TURNED, **options)
+    ways = [made._in_one_pass(made.spec_in(epoch), Crop()) for epoch in range(3)]
+    assert [way is not None for way in ways] == [True, False, False]
+    found = [next(made.epoch(epoch))[0] for epoch in range(3)]
+    monkeypatch.setattr(gathered, "way", lambda *_, **__: None)
+    assert all(torch.equal(next(made.epoch(epoch))[0], found[epoch]) for epoch in range(3))
+
+
+@needs_compiler
+@pytest.mark.usefixtures("small")
+def test_inputs_are_float32_whatever_torch_makes_by_default() -> None:
+    made = TrainingBatches(split(20, 1, 16, 16), spec_of(1, (16, 16)), 8, 0, PLAIN)
+    expected, before = next(made.epoch(0))[0], torch.get_default_dtype()
+    try:
+        for kind in (torch.float64, torch.bfloat16):
+            torch.set_default_dtype(kind)
+            values.table.cache_clear()
+            assert torch.equal(next(made.epoch(0))[0], expected)
+    finally:
+        torch.set_default_dtype(before)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("small")
+def test_fewer_pictures_than_labels_are_an_error_still() -> None:
+    whole = split(20, 1, 16, 16)
+    made = TrainingBatches(
+        Split(whole.images[:9], whole.labels), spec_of(1, (16, 16)), 20, 0, PLAIN
+    )
+    with pytest.raises(IndexError):
+        next(made.epoch(0))
 
 
 BY_TORCH = {

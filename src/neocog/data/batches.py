@@ -77,8 +77,6 @@ class TrainingBatches:
         if isinstance(self.split, FileSplit) and many >= values.LEAST:
             cutting.library.now()  # made in threads, in time for the first batch
             values.library.now()
-        elif not isinstance(self.split, FileSplit) and gathered.is_worth_it(self.split.images):
-            gathered.library.now()
 
     def __len__(self) -> int:
         """Steps in an epoch. A last batch of one picture is left out: batch norm has no
@@ -109,7 +107,7 @@ class TrainingBatches:
             seed = derived_seed(self.seed, "pictures", epoch, step, *own)
             generator = Generator().manual_seed(seed)
             which = None if turned is None else turned[order[rows]]
-            if gather is not None:
+            if gather is not None and gather.is_ready():
                 inputs, labels = self._gathered(gather, order[rows], generator, which)
             else:
                 inputs, labels = self._batch(order, rows, spec, crop, generator, which)
@@ -239,6 +237,8 @@ class TrainingBatches:
         """What makes inputs of pictures in memory, where they are moved and mirrored at most."""
         wanted = self.augmentation
         if isinstance(self.split, FileSplit) or crop.area or self._recoloured_or_warped():
+            return None
+        if len(self.split.images) != len(self.split.labels):  # torch says so
             return None
         return gathered.way(self.split.images, spec, shift=wanted.shift, border=wanted.border)
 

@@ -8,8 +8,8 @@ enum { LEVELS = 256 };
 struct batch {
     int64_t n, channels, high, wide; /* of the pictures */
     int64_t tall, broad;             /* of what is made of them */
-    int64_t row, column;             /* of a picture that is made the first of; may lie outside */
-    int32_t reflected, threads;      /* whether what lies outside is what lies inside, else black */
+    int64_t row, column;             /* where in a picture this begins; may lie outside */
+    int32_t reflected, threads;      /* whether outside is what lies inside, mirrored; else black */
     const uint8_t *pixels;           /* (any, channels, high, wide) */
     const int64_t *index;            /* (n,): which pictures */
     const int64_t *down, *right;     /* (n,): how much later each begins; or NULL */
@@ -24,17 +24,16 @@ static inline int64_t seen(int64_t at, int64_t n) {
 }
 
 /* A row that begins at column `left` of `pixels`. */
-static inline void row(const struct batch *b, const uint8_t *restrict pixels, int64_t left,
-                       int64_t step, const float *restrict table, float *restrict to) {
+static inline void look_up_row(const struct batch *b, const uint8_t *restrict pixels,
+                               int64_t left, int64_t step, const float *restrict table,
+                               float *restrict to) {
     int64_t first = left >= 0 ? 0 : -left < b->broad ? -left : b->broad;
     int64_t last = b->wide - left < b->broad ? b->wide - left : b->broad;
     last = last < first ? first : last;
     for (int64_t x = 0; x < first; x++)
         to[x * step] = table[b->reflected ? pixels[seen(left + x, b->wide)] : 0];
-    pixels += left;
 #pragma GCC unroll 8
-    for (int64_t x = first; x < last; x++) to[x * step] = table[pixels[x]];
-    pixels -= left;
+    for (int64_t x = first; x < last; x++) to[x * step] = table[pixels[left + x]];
     for (int64_t x = last; x < b->broad; x++)
         to[x * step] = table[b->reflected ? pixels[seen(left + x, b->wide)] : 0];
 }
@@ -54,9 +53,9 @@ void neocog_gather(const struct batch *b) {
                 if (from < 0 || from >= b->high)
                     for (int64_t x = 0; x < b->broad; x++) to[x] = table[0];
                 else if (turned)
-                    row(b, plane + from * b->wide, left, -1, table, to + b->broad - 1);
+                    look_up_row(b, plane + from * b->wide, left, -1, table, to + b->broad - 1);
                 else
-                    row(b, plane + from * b->wide, left, 1, table, to);
+                    look_up_row(b, plane + from * b->wide, left, 1, table, to);
             }
         }
     }

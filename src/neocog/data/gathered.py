@@ -16,7 +16,7 @@ from neocog.data.spec import InputSpec
 from neocog.data.values import table
 
 SOURCE = Path(__file__).with_name("gather.c")
-LEAST = 640_000  # pixels of a set that are worth compiling for
+LEAST = 640_000  # values of a set that are worth compiling for
 A_THREAD = 16_384  # values, at least
 
 Drawn = tuple[Tensor, Tensor] | None  # rows and columns, int64 (n,) both
@@ -40,23 +40,29 @@ class Gather:
     last bit, and by the same chance.
 
     Of each picture the input begins at `begin`, a row and a column that may lie outside of it, and
-    by chance up to `room` later. What lies outside is black, or `reflected`.
+    by chance up to `room` later. What lies outside is black, or `reflected`. By the library that is
+    `given`, or else ours.
     """
 
     def __init__(
         self,
-        given: Any,
         images: Tensor,
         spec: InputSpec,
         begin: tuple[int, int],
         room: tuple[int, int] | None,
         *,
         reflected: bool,
+        given: Any = None,
     ) -> None:
-        self.library, self.images, self.spec, self.room = given, images, spec, room
+        self.given, self.images, self.spec, self.room = given, images, spec, room
         self.table = table(spec)
         sizes = (0, *images.shape[1:], *spec.size, *begin, reflected, 1, images.data_ptr())
         self.batch = _Batch(*sizes, table=self.table.data_ptr())
+
+    def is_ready(self) -> bool:
+        """Whether a compiler has made by now what it takes; it is asked to at the first call."""
+        self.given = self.given or library.now()
+        return self.given is not None
 
     def drawn(self, count: int, generator: Generator) -> Drawn:
         """By how much each of so many begins later."""
@@ -70,29 +76,29 @@ class Gather:
         those of `turned`, booleans (n,), left to right. One call at a time.
         """
         count, batch = len(index), self.batch
-        made = torch.empty(count, self.spec.channels, *self.spec.size)
-        index = index.contiguous()
-        batch.n, batch.index, batch.values = count, index.data_ptr(), made.data_ptr()
-        if drawn is not None:
-            batch.down, batch.right = drawn[0].data_ptr(), drawn[1].data_ptr()
-        batch.turned = None if turned is None else turned.data_ptr()
+        made = torch.empty(
+            (count, self.spec.channels, *self.spec.size), dtype=torch.float32, device="cpu"
+        )
+        down, right = drawn or (None, None)
+        batch.n, batch.index, batch.values = count, _address(index), made.data_ptr()
+        batch.down, batch.right, batch.turned = map(_address, (down, right, turned))
         batch.threads = max(min(made.numel() // A_THREAD, torch.get_num_threads()), 1)
-        self.library.neocog_gather(ctypes.byref(batch))
+        self.given.neocog_gather(ctypes.byref(batch))
         return made
 
 
-def is_worth_it(images: Tensor) -> bool:
-    """Whether a set is large enough to compile for, and lies as it is read."""
-    at_hand = images.device.type == "cpu" and images.dtype == torch.uint8 and images.is_contiguous()
-    return at_hand and images.numel() >= LEAST
+def _address(x: Tensor | None) -> int | None:
+    assert x is None or x.is_contiguous()
+    return None if x is None else x.data_ptr()
 
 
 def way(images: Tensor, spec: InputSpec, *, shift: int, border: str) -> Gather | None:
     """How inputs are made of a split's pictures; None where it takes more than moving and mirroring
-    them (they are scaled, or cut and shifted), or no compiler has made it by now.
+    them (they are scaled, or cut and shifted), or it is not worth a compiler's time.
     """
+    at_hand = images.device.type == "cpu" and images.dtype == torch.uint8 and images.is_contiguous()
     plain = images.shape[1] == spec.channels and not (spec.bgr or spec.by_picture)
-    if not (plain and is_worth_it(images)) or spec.mean_picture or library.now() is None:
+    if not (at_hand and plain) or spec.mean_picture or images.numel() < LEAST:
         return None
     sides = (images.shape[2], images.shape[3])
     more = (spec.size[0] - sides[0], spec.size[1] - sides[1])
@@ -107,7 +113,7 @@ def way(images: Tensor, spec: InputSpec, *, shift: int, border: str) -> Gather |
         begin, room = (begin[0] - shift, begin[1] - shift), (2 * shift, 2 * shift)
     if reflected and (any(more) or shift >= min(sides)):
         return None
-    return Gather(library.now(), images, spec, begin, room, reflected=reflected)
+    return Gather(images, spec, begin, room, reflected=reflected)
 
 
 def _library() -> Any:
@@ -120,13 +126,13 @@ library = Soon(_library)
 
 
 def _is_right(found: Any) -> bool:
-    pixels = torch.arange(3 * 2 * 5 * 7).mul(37).to(torch.uint8).view(3, 2, 5, 7)
+    pixels = torch.arange(4 * 2 * 5 * 7).mul(37).to(torch.uint8).view(4, 2, 5, 7)
     index, turned = torch.tensor([2, 0, 1, 0]), torch.tensor([False, True, True, False])
     drawn = torch.tensor([0, 6, 3, 1]), torch.tensor([5, 0, 1, 3])
     for reflected, size in ((False, (5, 7)), (True, (5, 7)), (False, (3, 9))):
         mean, std = (0.5, 0.25), (0.25, 0.3)
         spec = InputSpec(("a",), 2, size, min(size), "resize", mean, std)
-        gather = Gather(found, pixels, spec, (-3, -2), (6, 5), reflected=reflected)
+        gather = Gather(pixels, spec, (-3, -2), (6, 5), reflected=reflected, given=found)
         made = gather(index, drawn, turned)
         frame = augment.reflected if reflected else augment.blackened
         framed = frame(pixels[index], 3)

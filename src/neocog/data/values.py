@@ -33,7 +33,8 @@ class Values:
     def __init__(self, images: Tensor, spec: InputSpec, turned: Sequence[bool] = ()) -> None:
         self.images, self.spec = images, spec
         self.turned = list(turned) or [False] * len(images)
-        self.made = torch.empty(images.shape, memory_format=torch.channels_last)
+        last = torch.channels_last
+        self.made = torch.empty(images.shape, dtype=torch.float32, device="cpu", memory_format=last)
         self.some = max(AT_A_TIME // max(images[0].numel(), 1), 1) if len(images) else 1
         self.library = None
         if images.numel() >= LEAST and not spec.mean_picture:
@@ -95,8 +96,9 @@ def _is_right(found: Any) -> bool:
 @functools.lru_cache(maxsize=4)
 def table(spec: InputSpec) -> Tensor:
     """The value of each of the 256 levels of each channel, float32 (C, 256)."""
-    levels = torch.arange(256).float().div_(255)
-    mean, std = torch.tensor(spec.mean).view(-1, 1), torch.tensor(spec.std).view(-1, 1)
+    how: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}  # as C reads it
+    levels = torch.arange(256, **how).div_(255)
+    mean, std = (torch.tensor(each, **how).view(-1, 1) for each in (spec.mean, spec.std))
     return levels.sub(mean).div_(std).contiguous()
 
 
