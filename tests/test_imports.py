@@ -217,6 +217,19 @@ def test_import_and_help_load_no_heavy_library(code: str) -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_the_documented_table_is_the_one_that_holds() -> None:
+    lines = (SRC.parents[1] / "docs" / "design.md").read_text(encoding="utf-8").splitlines()
+    said: dict[str, set[str]] = {}
+    for line in lines[lines.index("| part | may import, beside errors |") + 2 :]:
+        if not line.startswith("|"):
+            break
+        parts, others = (cell.strip() for cell in line.strip("|").split("|"))
+        names = set() if others == "nothing of ours" else set(others.split(", "))
+        said |= dict.fromkeys(parts.split(", "), names)
+    assert {part: names for part, names in said.items() if part in MAY} == MAY
+    assert set(said) - set(MAY) == {"api", "bench", "cli"}
+
+
 def test_public_names_are_there() -> None:
     import neocog
 
