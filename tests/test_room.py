@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 
 import neocog
 from neocog import room
+from neocog.engine import light
 from neocog.engine.hardware import Wanted
 from neocog.engine.holding import holding
 from neocog.errors import NeocogError, UsageError
@@ -142,6 +144,30 @@ def test_where_it_may_be_too_little_it_is_told_and_trained(
     monkeypatch.setattr(room, "available_memory", lambda device: 2 * have)
     neocog.train("lenet_relu", "digits", recipe=RECIPE, out=tmp_path / "b", **how)
     assert not any("memory " in line and "needed" in line for line in told)
+
+
+def test_memory_that_runs_out_ends_a_run_that_goes_on_with_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = itertools.count()
+
+    def full(*passed: Any, **options: Any) -> None:
+        if next(asked) == 25:  # of 21 steps an epoch
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0")
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(light.SGD, "zero_grad", full)
+        with pytest.raises(NeocogError) as caught:
+            neocog.train("lenet_relu", "digits", recipe=RECIPE, out=out, watcher=Silent())
+    said = str(caught.value)
+    assert said.startswith("memory ran out: CUDA out of memory. What stands in ")
+    assert "a checkpoint from the end of epoch 1, and best.safetensors" in said
+    assert said.endswith(f"in less memory: neocog resume {out} --accumulate 2")
+    assert "--batch-size than 64" in said
+    assert not isinstance(caught.value, UsageError)
+    run = neocog.resume(out, accumulate=2, watcher=Silent())
+    assert run.scores["test"]
 
 
 def test_what_a_container_may_take_is_what_there_is(tmp_path: Path) -> None:

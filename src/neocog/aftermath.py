@@ -1,4 +1,4 @@
-"""What a run that diverged leaves behind, and how one can go on from there."""
+"""What a run that diverged, or had no memory left, leaves behind; how one can go on from there."""
 
 from __future__ import annotations
 
@@ -12,14 +12,25 @@ from neocog.run import CHECKPOINTS, RunFolder
 from neocog.stopping import quoted
 
 
-def left_over(error: DivergedError, folder: RunFolder, precision: str) -> DivergedError:
-    """The same error, with what stands in the run folder and what it is good for."""
-    words = [f"{error}.", f"What stands in {folder.path}: {_checkpoint(folder)}, {_best(folder)}."]
-    words.append("Resumed, the same recipe comes to the same end: begin a new run with another")
-    if precision == "bf16":
-        go_on = f"neocog resume {quoted(folder.path)} --precision fp32"
-        words[-1] += f", or go on from the checkpoint without bf16: {go_on}"
-    return DivergedError(" ".join(words))
+def left_over(
+    error: Exception, folder: RunFolder, precision: str, pieces: int, batch_size: int
+) -> NeocogError:
+    """The same error, or that a device has no memory left, with what stands in the run folder and
+    what it is good for. The run went in batches of so many pictures, in so many pieces each.
+    """
+    stands = f"What stands in {folder.path}: {_checkpoint(folder)}, {_best(folder)}."
+    go_on = f"neocog resume {quoted(folder.path)}"
+    if isinstance(error, DivergedError):
+        rest = "Resumed, the same recipe comes to the same end: begin a new run with another"
+        if precision == "bf16":
+            rest += f", or go on from the checkpoint without bf16: {go_on} --precision fp32"
+        return DivergedError(f"{error}. {stands} {rest}")
+    first = (str(error).splitlines() or [""])[0].split(". ")[0].rstrip(".")
+    rest = f"Begin anew with a smaller --batch-size than {batch_size}"
+    if 4 * pieces <= batch_size:  # two pictures a piece at least
+        go_on += f" --accumulate {2 * pieces}"
+        rest += f", or go on with batches in pieces, in less memory: {go_on}"
+    return NeocogError(f"memory ran out: {first}. {stands} {rest}")
 
 
 def _checkpoint(folder: RunFolder) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import OutOfMemoryError, nn
 
 from neocog import choosing
 from neocog.aftermath import left_over
@@ -233,9 +233,10 @@ def run(job: Job) -> Iterator[Step | Epoch]:
             _score(job)
             if job.ranks.first:
                 folder.finish()
-        except DivergedError as error:
+        except (DivergedError, OutOfMemoryError) as error:
             saver.end()
-            raise left_over(error, folder, job.hardware.precision) from error
+            how = job.hardware.precision, job.hardware.accumulate, job.recipe.batch_size
+            raise left_over(error, folder, *how) from error
         except Interrupted:
             raise
         except KeyboardInterrupt:

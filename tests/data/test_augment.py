@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Generator
 
-from neocog.data import augment
+from neocog.data import augment, colour, mixing
+from neocog.data.batches import Augmentation, TrainingBatches
+from neocog.data.dataset import Split
+from neocog.data.spec import InputSpec
+
+Change = Callable[[torch.Tensor, Generator], torch.Tensor]
 
 
 def generator(seed: int = 0) -> Generator:
@@ -143,3 +150,37 @@ def test_pictures_that_lie_channels_last_are_mirrored_alike() -> None:
     which = torch.tensor([True, False, True, True, False, False, True, False, True])
     assert torch.equal(augment.turn(laid, which), augment.turn(images, which))
     assert torch.equal(laid, images)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, g: augment.mirror(x, g),
+        lambda x, g: augment.random_crop(x, (4, 5), generator=g),
+        lambda x, g: augment.shift(x, 2, generator=g),
+        lambda x, g: augment.shift(x, 2, generator=g, border="reflect"),
+        lambda x, g: augment.cutout(x, 3, generator=g),
+        lambda x, g: augment.erase(x, 0.5, generator=g),
+        lambda x, g: augment.rotate(x, 9, generator=g),
+        lambda x, g: augment.pca_noise(x, torch.eye(3), sigma=0.1, generator=g),
+        lambda x, g: colour.jitter(x, 0.3, hue=0.1, generator=g),
+    ],
+)
+def test_what_is_drawn_goes_to_where_the_pictures_are(change: Change) -> None:
+    """Meta tensors meet no others, as those of a GPU do not."""
+    made = change(torch.empty(6, 3, 7, 8, dtype=torch.uint8, device="meta"), generator())
+    assert made.is_meta
+    assert made.shape[:2] == (6, 3)
+
+
+def test_mixed_pictures_are_mixed_where_they_are() -> None:
+    images, labels = torch.empty(6, 3, 7, 8, device="meta"), torch.empty(6, device="meta").long()
+    made, _ = mixing.pasted(images, torch.randperm(6).to("meta"), 0.5, generator())
+    assert made.is_meta
+    split = Split(images.to(torch.uint8), labels)
+    spec = InputSpec(("a",), 3, (7, 8), 7, "resize", (0.5,) * 3, (0.2,) * 3)
+    batches = TrainingBatches(split, spec, 4, 0, Augmentation(shift=1, mirror=True, cutout=2))
+    made, those = next(batches.epoch(0))
+    assert made.is_meta
+    assert those.is_meta
+    assert (made.shape, made.dtype) == ((4, 3, 7, 8), torch.float32)

@@ -19,7 +19,7 @@ from neocog.data import notes
 from neocog.data.cache import cache_dir
 from neocog.engine import machine, native, trial, tuning
 from neocog.engine.fit import fit
-from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, fitted
+from neocog.engine.hardware import FEW_PIXELS, Hardware, Wanted, choose, fitted, with_stages
 from neocog.engine.machine import can_compile
 from neocog.engine.state import Training
 from neocog.engine.trial import agree, fingerprint, tuned
@@ -637,6 +637,19 @@ class Nothing(nn.Module):
         if self.training:
             raise ValueError("only to look at\nand more")
         return self.dense(x.flatten(1))
+
+
+def test_where_a_way_takes_too_much_memory_what_is_likely_best_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> float:
+        raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(trial.Trial, "__call__", full)
+    found = try_out(Norms())
+    assert found.why == "not measured: a way that was tried takes more memory than there is"
+    expected = with_stages(fitted(choose(Wanted("cpu"), pixels=16 * 28 * 28), Norms()), Norms())
+    assert dataclasses.replace(found, why=expected.why) == expected
 
 
 def test_neither_is_one_that_raises() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def _device(name: str) -> torch.device:
 
 
 def _settle(device: torch.device) -> Any:
-    return torch.cuda.synchronize if device.type == "cuda" else None
+    return partial(torch.cuda.synchronize, device) if device.type == "cuda" else None
 
 
 def _how(job: Job, device: torch.device) -> dict[str, Any]:

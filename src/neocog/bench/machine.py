@@ -69,7 +69,7 @@ def _product(one: Tensor, other: Tensor, out: Tensor) -> float:
     before = time.perf_counter()
     torch.mm(one, other, out=out)
     if out.device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(out.device)
     return time.perf_counter() - before
 
 

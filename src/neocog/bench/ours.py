@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,4 +130,4 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
 
 
 def _settle(device: str) -> Any:
-    return torch.cuda.synchronize if device.startswith("cuda") else None
+    return partial(torch.cuda.synchronize, device) if device.startswith("cuda") else None

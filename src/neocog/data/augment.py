@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from neocog.data import threads
+from neocog.data.onto import onto
 
 
 def mirror(images: Tensor, generator: Generator, *, ours: bool = False) -> Tensor:
@@ -37,8 +38,8 @@ def turn(images: Tensor, which: Tensor, *, ours: bool = False) -> Tensor:
         threads.each(functools.partial(turn_one, made), which.nonzero()[:, 0].tolist())
         return made
     both = torch.cat((images, images.flip(3)))  # whole pictures are then copied, not single pixels
-    chosen = torch.arange(len(images)) + len(images) * which
-    return both.index_select(0, chosen.to(images.device))
+    chosen = torch.arange(len(images), device=images.device) + len(images) * onto(which, images)
+    return both.index_select(0, chosen)
 
 
 def turn_one(images: Tensor, place: int) -> None:
@@ -54,9 +55,10 @@ def random_crop(images: Tensor, size: tuple[int, int], *, generator: Generator) 
     left = torch.randint(width - size[1] + 1, (len(images),), generator=generator)
     # every row of every piece begins somewhere in memory: rows are copied, not single pixels
     n, channels = images.shape[:2]
-    plane = torch.arange(n * channels).view(n, channels, 1) * (height * width)
-    row = (top.view(n, 1, 1) + torch.arange(size[0])) * width + left.view(n, 1, 1)
-    starts = (plane + row).flatten().to(images.device)
+    top, left = (onto(drawn, images).view(n, 1, 1) for drawn in (top, left))
+    plane = torch.arange(n * channels, device=images.device).view(n, channels, 1)
+    row = (top + torch.arange(size[0], device=images.device)) * width + left
+    starts = (plane * (height * width) + row).flatten()
     rows = images.contiguous().flatten().unfold(0, size[1], 1).index_select(0, starts)
     return rows.view(n, channels, *size)
 
@@ -92,9 +94,10 @@ def cutout(images: Tensor, side: int, *, generator: Generator) -> Tensor:
     height, width = images.shape[2:]
     top = torch.randint(height - side + 1, (len(images), 1, 1, 1), generator=generator)
     left = torch.randint(width - side + 1, (len(images), 1, 1, 1), generator=generator)
-    down, right = torch.arange(height).view(-1, 1) - top, torch.arange(width) - left
+    rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
+    down, right = rows.view(-1, 1) - onto(top, images), columns - onto(left, images)
     hidden = (down >= 0) & (down < side) & (right >= 0) & (right < side)
-    return images.masked_fill(hidden.to(images.device), 0)
+    return images.masked_fill(hidden, 0)
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -127,13 +130,13 @@ def pca_noise(images: Tensor, components: Tensor, *, sigma: float, generator: Ge
     draws = torch.randn(len(images), components.shape[1], generator=generator) * sigma
     colour = draws @ components.T
     images = as_float(images)
-    return images + colour.to(images.device).view(len(images), -1, 1, 1)
+    return images + onto(colour, images).view(len(images), -1, 1, 1)
 
 
 def rotate(images: Tensor, degrees: float, *, generator: Generator) -> Tensor:
     """Each picture turned by up to so many degrees either way; what comes in is black."""
     angles = (2 * torch.rand(len(images), generator=generator) - 1) * degrees
-    return warped(images, rotations(angles.to(images.device)))
+    return warped(images, rotations(onto(angles, images)))
 
 
 def rotations(degrees: Tensor) -> Tensor:
@@ -174,8 +177,10 @@ def erase(images: Tensor, probability: float, *, generator: Generator) -> Tensor
         ((height - tall + 1) * draws[:, 2]).floor(),
         ((width - wide + 1) * draws[:, 3]).floor(),
     )
-    down = torch.arange(height).view(1, -1, 1) - top.view(-1, 1, 1)
-    right = torch.arange(width).view(1, 1, -1) - left.view(-1, 1, 1)
-    hidden = (down >= 0) & (down < tall.view(-1, 1, 1)) & (right >= 0)
-    hidden &= (right < wide.view(-1, 1, 1)) & (draws[:, 4] < probability).view(-1, 1, 1)
-    return images.masked_fill(hidden.unsqueeze(1).to(images.device), 0)
+    chosen = draws[:, 4] < probability
+    boxes = onto(torch.stack([top, left, tall, wide, chosen.double()]), images)
+    top, left, tall, wide, chosen = boxes.view(5, -1, 1, 1).unbind()
+    down = torch.arange(height, device=images.device).view(1, -1, 1) - top
+    right = torch.arange(width, device=images.device).view(1, 1, -1) - left
+    hidden = (down >= 0) & (down < tall) & (right >= 0) & (right < wide) & (chosen > 0)
+    return images.masked_fill(hidden.unsqueeze(1), 0)

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from neocog.data.augment import as_float
+from neocog.data.onto import onto
 from neocog.data.spec import LUMA
 
 
@@ -17,7 +18,7 @@ def jitter(images: Tensor, strength: float, *, hue: float, generator: Generator)
     hue turned by up to `hue` (1 is the whole circle) either way.
     """
     images = as_float(images)
-    draws = torch.rand(4, len(images), generator=generator).to(images.device)
+    draws = onto(torch.rand(4, len(images), generator=generator), images)
     factors = (1 - strength + 2 * strength * draws[:3]).clamp(min=0)
     if strength:
         images = brightened(images, factors[0])

@@ -16,6 +16,7 @@ from neocog.data import augment, crops, geometry
 from neocog.data.crops import Crop
 from neocog.data.filesplit import FileSplit
 from neocog.data.listing import Listing
+from neocog.data.onto import onto
 from neocog.data.spec import InputSpec, to_channels
 from neocog.errors import UsageError
 
@@ -57,7 +58,7 @@ class Split:
         self, order: Tensor, rows: slice, spec: InputSpec, *, crop: Crop, generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """uint8 (n, C, *size) and labels of the pictures in those rows of an epoch's order."""
-        index = order[rows].to(self.labels.device)
+        index = onto(order[rows], self.labels)
         # index_select copies whole pictures; indexing by a tensor goes pixel by pixel
         pixels, labels = self.images.index_select(0, index), self.labels.index_select(0, index)
         if crop.area:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from neocog.data.onto import onto
+
 
 def mixed(
     images: Tensor,
@@ -31,7 +33,7 @@ def mixed(
     # torch's beta distribution takes no generator
     seed = int(torch.randint(2**62, (), generator=generator))
     share = float(np.random.default_rng(seed).beta(alpha, alpha))
-    other = torch.randperm(len(images), generator=generator).to(images.device)
+    other = onto(torch.randperm(len(images), generator=generator), images)
     if by_mixup:
         images = share * images + (1 - share) * images[other]
     else:

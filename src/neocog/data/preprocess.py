@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -31,8 +32,14 @@ def normalised(images: Tensor, spec: InputSpec) -> Tensor:
         work = Values(images, spec)
         threads.each(work, threads.parts(len(images), work.some))
         return work.made
-    mean, std = (x.to(images.device) for x in (spec.subtracted(), spec.divided_by()))
-    return _standardised(images, mean, std)
+    return _standardised(images, *_values_of(spec, images.device))
+
+
+@functools.lru_cache(maxsize=4)
+@torch.inference_mode(False)  # whoever asks first: somebody may ask for gradients later
+def _values_of(spec: InputSpec, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What is subtracted and divided by, where pictures are: a GPU is waited for once."""
+    return spec.subtracted().to(device), spec.divided_by().to(device)
 
 
 def _standardised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

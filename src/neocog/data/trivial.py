@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from neocog.data import augment, colour
+from neocog.data.onto import onto
 
 STRENGTHS = 31  # from none to the most
 Operation = Callable[[Tensor, Tensor], Tensor]  # uint8 (N, C, H, W), strength -1 to 1 (N,)
@@ -28,8 +29,8 @@ def augmented(images: Tensor, *, generator: Generator) -> Tensor:
     for number, operation in enumerate(OPERATIONS.values()):
         chosen = (which == number).nonzero()[:, 0]
         if len(chosen):
-            place = chosen.to(images.device)
-            made[place] = operation(images[place], strength[chosen].to(images.device))
+            place = onto(chosen, images)
+            made[place] = operation(images[place], onto(strength[chosen], images))
     return made
 
 

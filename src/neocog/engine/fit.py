@@ -62,6 +62,7 @@ def fit(
     ranks = ranks or Ranks()
     device = next(network.parameters()).device
     class_weights = batches.class_weights()
+    class_weights = None if class_weights is None else class_weights.to(device)
     loss_of_batch = loss_of(recipe, class_weights)
     generator_before, back = torch.get_rng_state(), ExitStack()
     # torch.manual_seed looks for every kind of device first, in a twentieth of a LeNet's step

@@ -115,7 +115,8 @@ class _Weights(NamedTuple):
 
 def _in_one_pass(weight: Tensor, slope: Tensor, buffer: Tensor | None) -> bool:
     """Whether all that belongs to it lies alike in memory: torch takes that for granted."""
-    if weight.numel() % VECTOR or weight.device.type != "cpu":
+    by_vectors = weight.device.type == "cpu" and weight.numel() % VECTOR == 0
+    if not by_vectors and weight.device.type != "cuda":
         return False
     laid, kind = weight.stride(), torch.float32
     alike = slope.stride() == laid and slope.dtype == weight.dtype == kind

@@ -15,10 +15,7 @@ def norms_of(network: nn.Module, epoch: int) -> Norms:
     what scales a channel have one. A GPU is waited for once.
     """
     held = {name: w for name, w in network.named_parameters() if w.ndim >= 2}
-    norms: list[float] = []
-    if held:
-        with torch.no_grad():
-            norms = torch.stack([_norm(of) for w in held.values() for of in (w, w.grad)]).tolist()
+    norms: list[float] = _norms(list(held.values())).tolist() if held else []
     kept = [norm if math.isfinite(norm) else None for norm in norms]
     names = [name.removesuffix(".weight") for name in held]
     return Norms(
@@ -28,5 +25,12 @@ def norms_of(network: nn.Module, epoch: int) -> Norms:
     )
 
 
-def _norm(values: Tensor | None) -> Tensor:
-    return torch.tensor(math.nan) if values is None else values.float().norm()
+@torch.no_grad()
+def _norms(weights: list[nn.Parameter]) -> Tensor:
+    """Of each weight and of its gradient, one after the other; nan where there is none."""
+    made: list[Tensor] = []
+    for weight in weights:
+        slope = weight.grad
+        none = torch.full((), math.nan, device=weight.device)
+        made += [weight.float().norm(), none if slope is None else slope.float().norm()]
+    return torch.stack(made)

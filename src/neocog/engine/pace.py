@@ -70,6 +70,8 @@ def measure(
     Of a run that has `limit` seconds left no more than one step is sure to be measured, so that a
     time too short for it is not spent on finding that out.
     """
+    if hardware.device.startswith("cuda"):  # what was tried before took more
+        torch.cuda.reset_peak_memory_stats(hardware.device)
     twin = copy.deepcopy(network)
     nothing = looked_at.first(0)
     taken: list[float] = []
@@ -127,8 +129,9 @@ def _looking(look: Callable[[], object], some: Pictures) -> float:
 
 
 def _wait(network: nn.Module) -> None:
-    if next(network.parameters()).device.type == "cuda":
-        torch.cuda.synchronize()
+    device = next(network.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def seconds_an_epoch(pace: Pace, length: Length) -> float:

@@ -68,6 +68,11 @@ def tuned(
                 wanted, default, steps, pixels, trial, hold, agrees, tell, limit, fit=fit
             )
             return search.answer(answers, key, layers=_layers(network))
+    except torch.OutOfMemoryError:  # one way takes more than another: the run itself may fit
+        held = _held(network, shape, wanted.precision == "bf16", default, False)
+        return dataclasses.replace(
+            held, why="not measured: a way that was tried takes more memory than there is"
+        )
     except Exception as error:  # whatever a user's network raises on being copied, or tried
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         # compiled it would be trained by gradients that nobody has looked at
