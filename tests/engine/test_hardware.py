@@ -446,3 +446,19 @@ def test_epochs_come_with_every_way(monkeypatch: pytest.MonkeyPatch) -> None:
     epochs = [fact for fact in facts if isinstance(fact, Epoch)]
     assert epochs[-1].val_accuracy is not None
     assert ways.passes_of(network).logits(torch.zeros(1, 1, 28, 28)).shape == (1, 4)
+
+
+def test_float32_of_a_gpu_has_all_its_bits() -> None:
+    def said() -> tuple[str, str]:
+        return (
+            torch.backends.cudnn.conv.fp32_precision,
+            torch.backends.cuda.matmul.fp32_precision,
+        )
+
+    before = said()
+    assert before != ("ieee", "ieee")
+    with Hardware("cuda", "any", 1).in_force(nn.Linear(2, 2)):
+        assert said() == ("ieee", "ieee")
+    assert said() == before
+    with Hardware("cpu", "any", 1).in_force(nn.Linear(2, 2)):
+        assert said() == before

@@ -142,6 +142,8 @@ class Hardware:
             back.callback(torch.set_num_threads, torch.get_num_threads())
             onednn.enabled = onednn.enabled and self.kernels != "native"
             torch.set_num_threads(self.threads)
+            if self.device.startswith("cuda"):
+                back.enter_context(machine.all_bits())
             back.enter_context(held_in_fp32(network, self.held, self.device))
             if self.layout == "channels_last":
                 back.enter_context(laid_channels_last(network))

@@ -6,7 +6,8 @@ import os
 import platform
 import shutil
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,23 @@ def _works(device: str) -> bool:
     except (RuntimeError, AssertionError):  # torch says it with either
         return False
     return True
+
+
+@contextmanager
+def all_bits() -> Iterator[None]:
+    """float32 on a GPU with its 24 bits: torch has convolutions multiply ten of them (TF32), if not
+    matrix products, and both would be recorded as fp32. Who wants fewer has bf16.
+    """
+    backends: Any = torch.backends
+    kinds = backends.cudnn.conv, backends.cuda.matmul
+    before = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "ieee"
+        yield
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
 
 
 def has_bf16(device: str) -> bool:
