@@ -63,12 +63,13 @@ def predictions(
         with way:
             for images, of_them in in_order(split, spec, batch_size, ranks.part):
                 if len(images):
-                    parts.append(seen(forward or network, images.to(device)).float().cpu())
-                    labels.append(of_them.cpu())
+                    parts.append(seen(forward or network, images.to(device)).float())
+                    labels.append(of_them)
     finally:
         network.train(training)
-    logits = torch.cat(parts) if parts else torch.empty(0, len(spec.classes))
-    whole = torch.cat(labels) if labels else torch.empty(0, dtype=torch.int64)
+    # all at once: a GPU would be waited for after each batch
+    logits = torch.cat(parts).cpu() if parts else torch.empty(0, len(spec.classes))
+    whole = torch.cat(labels).cpu() if labels else torch.empty(0, dtype=torch.int64)
     return Predictions(logits=ranks.rows(logits).numpy(), labels=ranks.rows(whole).numpy())
 
 

@@ -30,7 +30,9 @@ def _norms(weights: list[nn.Parameter]) -> Tensor:
     """Of each weight and of its gradient, one after the other; nan where there is none."""
     made: list[Tensor] = []
     for weight in weights:
-        slope = weight.grad
-        none = torch.full((), math.nan, device=weight.device)
-        made += [weight.float().norm(), none if slope is None else slope.float().norm()]
+        made.append(weight.float().norm())
+        if weight.grad is None:
+            made.append(torch.full((), math.nan, device=weight.device))
+        else:
+            made.append(weight.grad.float().norm())
     return torch.stack(made)

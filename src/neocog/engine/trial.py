@@ -70,12 +70,11 @@ def tuned(
             return search.answer(answers, key, layers=_layers(network))
     except torch.OutOfMemoryError:  # one way takes more than another: the run itself may fit
         held = _held(network, shape, wanted.precision == "bf16", default, False)
-        return dataclasses.replace(
-            held, why="not measured: a way that was tried takes more memory than there is"
-        )
+        why = "not measured: a way that was tried takes more memory than there is"
+        # compiled it would be trained by gradients that nobody has looked at
+        return dataclasses.replace(held, why=why, compile=False)
     except Exception as error:  # whatever a user's network raises on being copied, or tried
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        # compiled it would be trained by gradients that nobody has looked at
         alone = plain(default, wanted)
         return dataclasses.replace(alone, why=f"not measured: {reason}", compile=False)
 
