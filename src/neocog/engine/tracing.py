@@ -86,21 +86,25 @@ def norm(tensors: list[Tensor]) -> float:
     if not tensors:
         return 0.0
     if tensors[0].device.type != "cpu":
-        return math.hypot(*torch.stack(torch._foreach_norm(tensors)).tolist())  # waits once
+        return _whole(torch.stack(torch._foreach_norm(tensors)).tolist())  # waits once
     norms, rest = list[float](), list[Tensor]()
     for tensor in tensors:
         if wide.measures(tensor):
             norms.append(wide.norm(tensor))
-            continue
-        flat = _flat(tensor)
-        if flat.numel() >= LARGE and flat.dtype == torch.float32:
+        elif tensor.numel() >= LARGE and tensor.dtype == torch.float32:
             # a product takes half the time: 14 ms instead of 27 for 124 million numbers, 2026-11-23
+            flat = _flat(tensor)
             norms.append(math.sqrt(torch.dot(flat, flat).item()))
         else:
-            rest.append(flat)
-    if rest:  # together: by itself each takes as long as all of a LeNet's do so
-        norms.append(torch.linalg.vector_norm(torch.cat(rest)).item())
-    return math.hypot(*norms)
+            rest.append(tensor)
+    if rest:  # by one call: a LeNet's ten in 0.18 ms, out of the caches, where put together 0.37
+        norms += [of_one.item() for of_one in torch._foreach_norm(rest)]
+    return _whole(norms)
+
+
+def _whole(norms: list[float]) -> float:
+    """Of parts; nan where one is, which hypot leaves out beside an inf."""
+    return math.nan if any(map(math.isnan, norms)) else math.hypot(*norms)
 
 
 def _flat(x: Tensor) -> Tensor:
