@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.compilers import needs_compiler
 from tests.folders import flat_folder
 
 from neocog import compiled
@@ -20,14 +18,6 @@ from neocog.data.batches import Augmentation, TrainingBatches
 from neocog.data.crops import Crop
 from neocog.data.loading import load_folder
 from neocog.data.spec import InputSpec
-
-# Where there is one, as in CI, these run: a library that was not made fails them.
-needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux"
-    or platform.machine() != "x86_64"
-    or not any(map(shutil.which, compiled.COMPILERS)),
-    reason="there is no C compiler here",
-)
 
 
 def torchs(picture: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.compilers import needs_compiler
 
 from neocog import compiled
 from neocog.data import gathered, values
@@ -21,13 +19,6 @@ from neocog.data.dataset import Split
 from neocog.data.part import Part
 from neocog.data.spec import InputSpec, packed
 
-# Where there is one, as in CI, these run: a library that was not made fails them.
-needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux"
-    or platform.machine() != "x86_64"
-    or not any(map(shutil.which, compiled.COMPILERS)),
-    reason="there is no C compiler here",
-)
 PLAIN = Augmentation()
 TURNED = Augmentation(mirror=True)
 REFLECTED = Augmentation(shift=4, border="reflect", mirror=True, alternate=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.compilers import needs_compiler
 from tests.folders import flat_folder
 from torch import Tensor
 
-from neocog import compiled
 from neocog.data import augment, threads, values
 from neocog.data.batches import Augmentation, TrainingBatches
 from neocog.data.crops import Crop
@@ -22,14 +19,6 @@ from neocog.data.loading import load_folder
 from neocog.data.preprocess import normalised
 from neocog.data.spec import InputSpec, packed
 from neocog.data.values import Values
-
-# Where there is one, as in CI, these run: a library that was not made fails them.
-needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux"
-    or platform.machine() != "x86_64"
-    or not any(map(shutil.which, compiled.COMPILERS)),
-    reason="there is no C compiler here",
-)
 
 
 def spec_of(channels: int, size: tuple[int, int]) -> InputSpec:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from tests.compilers import needs_compiler
 from tests.engine.test_fit import SPEC, pictures
-from tests.engine.test_fused import needs_compiler
 from torch import Tensor, nn
 from torch.nn import functional as F
 

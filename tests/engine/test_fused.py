@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import platform
-import shutil
 import subprocess
 import sys
 from collections import OrderedDict
@@ -15,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.compilers import needs_compiler
 from torch import Tensor, nn
 
-from neocog import compiled
 from neocog.engine import fused, native, pooling
 from neocog.engine.fused import library, norms_fused
 from neocog.engine.hardware import Hardware, fitted
@@ -26,12 +25,6 @@ from neocog.networks import create
 from neocog.networks.residual import Residual
 
 # Where there is one, as in CI, all of them run: a library that was not made fails them.
-needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux"
-    or platform.machine() != "x86_64"
-    or not any(map(shutil.which, compiled.COMPILERS)),
-    reason="there is no C compiler here",
-)
 LAST = torch.channels_last
 # A map's numbers are rounded to 8 bits; of sums over it, what is left of that
 NEAR = {"rtol": 2**-7, "atol": 2**-7}

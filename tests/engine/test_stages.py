@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.engine.test_fused import needs_compiler
+from tests.compilers import needs_compiler
 from torch import Tensor, nn
 
 from neocog.engine import native

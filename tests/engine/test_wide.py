@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.compilers import needs_compiler
 from tests.engine.test_fit import pictures
-from tests.engine.test_fused import needs_compiler
 from torch import nn, optim
 
 from neocog.data.batches import TrainingBatches

@@ -65,12 +65,12 @@ class InputSpec:
     def subtracted(self) -> Tensor:
         """What is subtracted of every picture, from 0 to 1: (C, 1, 1), or (C, H, W)."""
         if not self.mean_picture:
-            return _by_channel(self.mean)
+            return torch.tensor(self.mean).view(-1, 1, 1)
         return unpacked(self.mean_picture, (self.channels, *self.size))
 
     def divided_by(self) -> Tensor:
         """What is divided by then: (C, 1, 1)."""
-        return _by_channel(self.std)
+        return torch.tensor(self.std).view(-1, 1, 1)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -82,13 +82,6 @@ class InputSpec:
             for name, value in values.items()
         }
         return cls(**read)
-
-
-@functools.lru_cache(maxsize=16)
-@torch.inference_mode(False)  # whoever asks first: somebody may ask for gradients later
-def _by_channel(values: tuple[float, ...]) -> Tensor:
-    """(C, 1, 1), made once: two of them take as long as a pass over a batch of MNIST."""
-    return torch.tensor(values).view(-1, 1, 1)
 
 
 def packed(picture: Tensor) -> str:
