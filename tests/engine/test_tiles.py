@@ -168,3 +168,16 @@ def test_only_what_learns_in_bf16_is_laid_out_anew(monkeypatch: pytest.MonkeyPat
             layer(x)
         with pytest.raises(AssertionError), torch.autocast("cpu", torch.bfloat16):
             layer(x)
+
+
+def test_a_layer_that_is_held_in_fp32_stays_there() -> None:
+    torch.manual_seed(0)
+    network, x = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1)), torch.randn(4, 4, 7, 7)
+    half = Hardware("cpu", "x", 1, layout="channels_last", precision="bf16", convolutions="tiled")
+    wanted, lost = network(x).detach(), []
+    for held in ((), ("0",)):
+        hardware = dataclasses.replace(half, held=held)
+        with hardware.in_force(network):
+            (_, made), *_ = hardware.passes(network, batch_size=4).training(x)
+        lost.append(float((made.detach() - wanted).abs().max()))
+    assert lost[0] > 1e-3 > 1e-6 > lost[1]
