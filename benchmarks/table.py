@@ -56,7 +56,7 @@ def fastest() -> list[dict[str, Any]]:
 
 
 def _without_old(run: dict[str, Any], later: list[dict[str, Any]]) -> dict[str, Any]:
-    there = [each for each in later if tables.machine(each) == tables.machine(run)]
+    there = [each for each in later if _machine(each) == _machine(run)]
     left = _measured(run).difference(*map(_measured, there))
     rows = [row for row in run["rows"] if (row["section"], row["network"]) in left]
     return {**run, "rows": rows}
@@ -83,9 +83,10 @@ def speed(runs: list[dict[str, Any]]) -> str:
 
 
 def _machine(run: dict[str, Any]) -> str:
-    """With what it multiplies by, which says more than its name."""
+    """With what it multiplies by, which says more than its name: makers give many one name."""
     facts, name = run["machine"], tables.machine(run)
-    units = "AMX" if facts.get("amx") else facts.get("vectors")
+    vectors = facts.get("vectors")
+    units = "AMX" if facts.get("amx") else f"{vectors}-bf16" if facts.get("bf16") else vectors
     return name if facts.get("gpu") or run["avx2"] or not units else f"{name} with {units}"
 
 

@@ -255,6 +255,20 @@ def test_what_was_measured_again_later_on_a_machine_hides_the_run_before(
     ]
 
 
+def test_machines_of_one_name_that_multiply_by_other_units_are_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    machines = ({"vectors": "AVX2"}, {"vectors": "AVX512", "bf16": True}, {"vectors": "AVX512"})
+    for number, units in enumerate(machines):
+        made = document({("train", "vgg11", "neocog"): 5.0}, machine={**PLAIN, **units})
+        made["started"] = f"2026-01-0{number}"
+        (tmp_path / f"{number}.json").write_text(json.dumps(made), encoding="utf-8")
+    said = table.speed(table.fastest())
+    for units in ("AVX2", "AVX512-bf16", "AVX512"):
+        assert f"Training on EPYC, 2 cores with {units}, " in said
+
+
 def test_predictions_that_were_not_measured_again_are_shown_still(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
