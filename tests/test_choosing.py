@@ -173,7 +173,7 @@ def test_winograd_needs_a_c_compiler_to_go_on(
     change(folder, hardware={**folder.environment["hardware"], "convolutions": "winograd"})
     missing = "convolutions by Winograd then, no C compiler now"
     for there, reason in ((object(), ""), (None, missing)):
-        monkeypatch.setattr("neocog.engine.winograd.library", lambda there=there: there)
+        monkeypatch.setattr("neocog.engine.winograd.library", lambda dtype, there=there: there)
         hardware, why = choosing.as_begun(folder, Wanted())
         assert (hardware is not None) is (there is not None)
         assert why == reason

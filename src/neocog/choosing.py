@@ -134,7 +134,7 @@ def as_begun(folder: RunFolder, wanted: Wanted) -> tuple[Hardware | None, str]:
         differ.append("compiled then, no compiler now")
     if then.norms == "fused" and fused.library(DTYPES[then.precision]) is None:
         differ.append("norms fused then, no C compiler now")
-    if then.convolutions == "winograd" and winograd.library() is None:
+    if then.convolutions == "winograd" and winograd.library(DTYPES[then.precision]) is None:
         differ.append("convolutions by Winograd then, no C compiler now")
     if then.stages == "fused" and library() is None:
         differ.append("stages fused then, no C compiler now")

@@ -94,7 +94,7 @@ def test_scored_in_the_layout_of_training_it_says_the_same_but_for_rounding(
     found = predictions(network, split, SPEC, layout=layout).logits
     last = layout == "channels_last"
     assert maps[0].is_contiguous(memory_format=torch.channels_last) == last
-    assert bool(counted) == (last and winograd.library() is not None)
+    assert bool(counted) == (last and winograd.library(torch.float32) is not None)
     torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(wanted))
     assert (predictions(network, split, SPEC, layout=layout).logits == found).all()
     assert [weight.stride() for weight in network.parameters()] == strides
@@ -103,9 +103,12 @@ def test_scored_in_the_layout_of_training_it_says_the_same_but_for_rounding(
 
 
 @needs_compiler
-@pytest.mark.parametrize("code", [fused, stages, winograd])
-def test_what_is_compiled_may_be_asked_for_first_while_scoring(code: Any) -> None:
-    library = code.library()
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [(fused, []), (stages, []), (winograd, [torch.float32]), (winograd, [torch.bfloat16])],
+)
+def test_what_is_compiled_may_be_asked_for_first_while_scoring(code: Any, kinds: Any) -> None:
+    library = code.library(*kinds)
     assert library is not None
     with torch.inference_mode():
-        assert code._is_right(library)
+        assert code._is_right(library, *kinds)

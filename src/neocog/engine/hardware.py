@@ -137,6 +137,7 @@ class Hardware:
     def in_force(self, network: nn.Module) -> Iterator[None]:
         """With what was chosen switched on, here and in `network`, and put back afterwards."""
         onednn: Any = torch.backends.mkldnn
+        kind = DTYPES[self.precision]
         with ExitStack() as back:
             back.callback(setattr, onednn, "enabled", onednn.enabled)
             back.callback(torch.set_num_threads, torch.get_num_threads())
@@ -152,10 +153,9 @@ class Hardware:
             if self.convolutions == "tiled" and not self.compile:
                 back.enter_context(full_tiles(network))
             if self.convolutions == "winograd" and not self.compile:
-                back.enter_context(fewer_products(network))
+                back.enter_context(fewer_products(network, kind))
             norms, stages = (way == "fused" for way in (self.norms, self.stages))
             if (norms or stages) and not self.compile:
-                kind = DTYPES[self.precision]
                 back.enter_context(norms_fused(network, norms=norms, stages=stages, dtype=kind))
             half = norms and self.precision == "bf16"
             if half and not self.compile and self.accumulate == self.processes == 1:
@@ -251,10 +251,11 @@ def convolutions_of(hardware: Hardware, network: nn.Module | None = None) -> str
     """The way of convolutions that suits its precision and layout best, and those of a network."""
     if (hardware.device, hardware.layout) != ("cpu", "channels_last"):
         return "plain"
-    if hardware.precision == "bf16":
-        return "tiled" if machine.has_tiles() else "plain"
-    fewer = network is not None and has_winograd(network) and winograd_library() is not None
-    return "winograd" if fewer else "plain"
+    if hardware.precision == "bf16" and machine.has_tiles():
+        return "tiled"
+    kind = DTYPES[hardware.precision]
+    fewer = network is not None and has_winograd(network, kind)
+    return "winograd" if fewer and winograd_library(kind) is not None else "plain"
 
 
 def with_stages(hardware: Hardware, network: nn.Module) -> Hardware:

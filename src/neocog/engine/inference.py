@@ -162,7 +162,11 @@ def _candidates(
     made = []
     if compiled is not True:
         made.append(Prepared(network, precision, "channels_last", False, held))
-        if (device, precision) == ("cpu", "fp32") and has_winograd(network) and library():
+        if (
+            (device, precision) == ("cpu", "fp32")
+            and has_winograd(network)
+            and library(torch.float32)
+        ):
             quick = with_fewer_products(copy.deepcopy(network))
             made.append(Prepared(quick, precision, "channels_last", False, held, "winograd"))
     if compiled or (compiled is None and can_compile(device)):

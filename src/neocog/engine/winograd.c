@@ -7,8 +7,11 @@
    the roots of 1/2 and of 2 with either sign. With 0, 1 and 2, as they are mostly printed, what is rounded
    off is more than twice as much.
 
-   Maps are float32, channels last; weights (out, taps, taps, in). A thread takes so many tiles at a time
-   that they stay in its core's cache. Compiled where it runs, by native.py. */
+   Maps are float32 or, with HALF, bfloat16, channels last; weights (out, taps, taps, in), and all that is
+   computed, are float32. Where there are more tiles than kernels a thread takes so many of them at a time
+   that they stay in its core's cache, and all kernels go by; where there are more kernels it takes a strip
+   of these, and all tiles go by. So the larger of the two is never in memory as it is seen at the points.
+   Compiled where it runs, by native.py. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,6 +35,29 @@ enum { MEMORY = 128 * 1024 * 1024 }; /* bytes of the sums that threads have for 
 typedef float floats __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef float held __attribute__((vector_size(4 * LANES)));
 
+#ifdef HALF
+typedef uint16_t number; /* of a map */
+typedef uint16_t halves __attribute__((vector_size(2 * LANES), aligned(2)));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+
+static inline held load(const number *from) {
+    return (held)(__builtin_convertvector(*(const halves *)from, words) << 16);
+}
+
+/* To the nearest, ties to even; what is no number stays none. */
+static inline void store(number *to, held value) {
+    words bits = (words)value, none = (words)(value != value);
+    words near = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    *(halves *)to = __builtin_convertvector((near & ~none) | (none & 0x7fc0), halves);
+}
+#else
+typedef float number;
+
+static inline held load(const number *from) { return *(const floats *)from; }
+
+static inline void store(number *to, held value) { *(floats *)to = value; }
+#endif
+
 static const float ROOT = 1.41421356237309504880f, HALF_ROOT = 0.70710678118654752440f;
 
 /* n maps of high x wide pixels and `in` channels, framed by `pad`, and what is made of them: tall x broad
@@ -41,8 +67,11 @@ static const float ROOT = 1.41421356237309504880f, HALF_ROOT = 0.707106781186547
 typedef struct {
     int64_t n, high, wide, in, tall, broad, out, pad, x_step, y_step;
     int32_t taps, threads, turned;
-    const float *x, *weight, *bias, *g;
-    float *y, *of_weight, *of_bias;
+    const number *x;
+    const float *weight, *bias;
+    const number *g;
+    number *y;
+    float *of_weight, *of_bias;
 } Convolution;
 
 typedef struct {
@@ -63,9 +92,22 @@ static Tiles tiles_of(const Convolution *c, int64_t channels, int64_t fewest) {
     return t;
 }
 
+/* Tiles as they are taken where all of them go by each strip of kernels. */
+static Tiles tiles_by(const Convolution *c) {
+    Tiles t = tiles_of(c, c->in, MOST);
+    t.blocks = (t.all + MOST - 1) / MOST; /* of which no thread has its own */
+    t.some = (t.all + t.blocks - 1) / t.blocks;
+    return t;
+}
+
+/* Whether they are so taken: there are more kernels than tiles, and a strip of them for each thread. */
+static int is_few(const Convolution *c, const Tiles *t) {
+    return t->all <= c->out && c->out >= PAIR * c->threads;
+}
+
 static float *room(int64_t count) { return aligned_alloc(4 * LINE, (count + LINE - 1) / LINE * 4 * LINE); }
 
-static float *zeros(int64_t count) {
+static void *zeros(int64_t count) {
     float *made = room(count);
     return made ? memset(made, 0, 4 * count) : 0;
 }
@@ -167,8 +209,8 @@ static Place place_of(const Tiles *t, int64_t tile) {
 }
 
 /* Where the pixels of a square lie that begins at (y, x) of a map; outside of it, where zeros are. */
-static void square(const float *map, int64_t high, int64_t wide, int64_t step, int64_t y, int64_t x,
-                   int side, const float *nothing, const float **at) {
+static void square(const number *map, int64_t high, int64_t wide, int64_t step, int64_t y, int64_t x,
+                   int side, const number *nothing, const number **at) {
     for (int i = 0; i < side; i++)
         for (int j = 0; j < side; j++) {
             int inside = y + i >= 0 && y + i < high && x + j >= 0 && x + j < wide;
@@ -177,17 +219,17 @@ static void square(const float *map, int64_t high, int64_t wide, int64_t step, i
 }
 
 /* Tiles of x as they are seen at the points: (36, some tiles, in). */
-static void see(const Convolution *c, const Tiles *t, int64_t first, int64_t many, const float *nothing,
+static void see(const Convolution *c, const Tiles *t, int64_t first, int64_t many, const number *nothing,
                 float *to) {
     int64_t point = apart(t->some * c->in);
-    const float *at[POINTS];
+    const number *at[POINTS];
     for (int64_t k = 0; k < many; k++, to += c->in) {
         Place p = place_of(t, first + k);
-        const float *map = c->x + p.i * c->high * c->wide * c->x_step;
+        const number *map = c->x + p.i * c->high * c->wide * c->x_step;
         square(map, c->high, c->wide, c->x_step, p.y - c->pad, p.x - c->pad, SIDE, nothing, at);
         for (int64_t v = 0; v < c->in; v += LANES) {
             held d[POINTS], half[POINTS], line[SIDE];
-            for (int i = 0; i < POINTS; i++) d[i] = *(const floats *)(at[i] + v);
+            for (int i = 0; i < POINTS; i++) d[i] = load(at[i] + v);
             for (int j = 0; j < SIDE; j++) seen(d + j, SIDE, half + j, SIDE);
             for (int i = 0; i < SIDE; i++) {
                 seen(half + i * SIDE, 1, line, 1);
@@ -205,7 +247,7 @@ ALONG make_of(const Convolution *c, const Tiles *t, int64_t first, int64_t many,
         Place p = place_of(t, first + k);
         int64_t rows = c->tall - p.y < outs ? c->tall - p.y : outs;
         int64_t columns = c->broad - p.x < outs ? c->broad - p.x : outs;
-        float *to = c->y + ((p.i * c->tall + p.y) * c->broad + p.x) * c->y_step + begin;
+        number *to = c->y + ((p.i * c->tall + p.y) * c->broad + p.x) * c->y_step + begin;
         for (int64_t v = 0; v < width; v += LANES) {
             held m[POINTS], half[OUT * SIDE], line[OUT];
             held bias = c->bias ? *(const floats *)(c->bias + begin + v) : (held){0};
@@ -214,7 +256,7 @@ ALONG make_of(const Convolution *c, const Tiles *t, int64_t first, int64_t many,
             for (int i = 0; i < rows; i++) {
                 made(half + i * SIDE, 1, line, 1, outs);
                 for (int j = 0; j < columns; j++)
-                    *(floats *)(to + (i * c->broad + j) * c->y_step + v) = line[j] + bias;
+                    store(to + (i * c->broad + j) * c->y_step + v, line[j] + bias);
             }
         }
     }
@@ -229,17 +271,17 @@ static void make(const Convolution *c, const Tiles *t, int64_t first, int64_t ma
 /* Of the slopes g of tiles those of the sums at the points, (36, some tiles, shared), for the `shared`
    channels from `begin` on; the slopes of the bias are added up. */
 ALONG make_back_of(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
-                   int64_t shared, const float *nothing, float *to, float *bias, const int outs) {
+                   int64_t shared, const number *nothing, float *to, float *bias, const int outs) {
     int64_t point = apart(t->some * shared);
-    const float *at[OUT * OUT];
+    const number *at[OUT * OUT];
     for (int64_t k = 0; k < many; k++, to += shared) {
         Place p = place_of(t, first + k);
-        const float *map = c->g + p.i * c->tall * c->broad * c->y_step;
+        const number *map = c->g + p.i * c->tall * c->broad * c->y_step;
         square(map, c->tall, c->broad, c->y_step, p.y, p.x, outs, nothing, at);
         for (int64_t v = 0; v < shared; v += LANES) {
             held g[OUT * OUT], half[SIDE * OUT], line[SIDE], sum = {0};
             for (int i = 0; i < outs * outs; i++) {
-                g[i] = *(const floats *)(at[i] + begin + v);
+                g[i] = load(at[i] + begin + v);
                 sum += g[i];
             }
             *(floats *)(bias + begin + v) += sum;
@@ -253,7 +295,7 @@ ALONG make_back_of(const Convolution *c, const Tiles *t, int64_t first, int64_t 
 }
 
 static void make_back(const Convolution *c, const Tiles *t, int64_t first, int64_t many, int64_t begin,
-                      int64_t shared, const float *nothing, float *to, float *bias) {
+                      int64_t shared, const number *nothing, float *to, float *bias) {
     if (c->taps == 3) make_back_of(c, t, first, many, begin, shared, nothing, to, bias, 4);
     else make_back_of(c, t, first, many, begin, shared, nothing, to, bias, 2);
 }
@@ -326,17 +368,23 @@ static void learnt(const float *slopes, int64_t many, int64_t shared, const floa
 
 /* ---- Kernels ---- */
 
+/* Of the outputs from `strip` on, those that are taken together. */
+static int64_t width_of(const Convolution *c, int64_t strip) {
+    return c->out - strip < PAIR ? LANES : PAIR;
+}
+
 ALONG kernel_seen(const held *w, held *u, const int taps) {
     held half[SIDE * TAPS];
     for (int j = 0; j < taps; j++) kernel(w + j, taps, half + j, taps, taps);
     for (int y = 0; y < SIDE; y++) kernel(half + y * taps, 1, u + y * SIDE, 1, taps);
 }
 
-/* The kernels at the points, in the strips that `weighted` reads: two vectors of outputs at a time, the
-   weights of a pixel's channels below each other. */
-ALONG kernels_of(const Convolution *c, int64_t strip, int64_t i, float *to, const int taps) {
-    int64_t point = apart(c->in * c->out), width = c->out - strip < PAIR ? LANES : PAIR;
-    float *at = to + strip * c->in + i * width;
+/* The kernels at the points, `point` numbers from one to the next, in the strips that `weighted` reads:
+   two vectors of outputs at a time, the weights of a pixel's channels below each other. */
+ALONG kernels_of(const Convolution *c, int64_t strip, int64_t i, float *to, int64_t point,
+                 const int taps) {
+    int64_t width = width_of(c, strip);
+    float *at = to + i * width;
     held w[TAPS * TAPS], u[POINTS];
     if (c->turned)
         for (int64_t k = 0; k < LANES; k++)
@@ -357,21 +405,25 @@ ALONG kernels_of(const Convolution *c, int64_t strip, int64_t i, float *to, cons
         }
 }
 
+static void kernels_at(const Convolution *c, int64_t strip, int64_t i, float *to, int64_t point) {
+    if (c->taps == 3) kernels_of(c, strip, i, to, point, 3);
+    else kernels_of(c, strip, i, to, point, 5);
+}
+
 static void kernels(const Convolution *c, float *to) {
 #pragma omp parallel for num_threads(c->threads) schedule(static) collapse(2)
     for (int64_t strip = 0; strip < c->out; strip += PAIR)
         for (int64_t i = 0; i < c->in; i += LANES)
-            if (c->taps == 3) kernels_of(c, strip, i, to, 3);
-            else kernels_of(c, strip, i, to, 5);
+            kernels_at(c, strip, i, to + strip * c->in, apart(c->in * c->out));
 }
 
-/* Of slopes at the points, (pieces, 36, out, in), those of a vector of the weights. */
-ALONG kernels_back_of(const Convolution *c, const float *sums, int64_t pieces, int64_t o, int64_t i,
-                      const int taps) {
-    int64_t point = apart(c->in * c->out);
+/* Of slopes at the points, (pieces, 36, some outputs, in), those of a vector of the weights of output o;
+   `sums` are where the first piece has that output's, and it is `point` numbers to the next point. */
+ALONG kernels_back_of(const Convolution *c, const float *sums, int64_t point, int64_t pieces, int64_t o,
+                      int64_t i, const int taps) {
     held u[POINTS], half[TAPS * SIDE], line[TAPS];
     for (int p = 0; p < POINTS; p++) {
-        const float *from = sums + p * point + o * c->in + i;
+        const float *from = sums + p * point + i;
         u[p] = *(const floats *)from;
         for (int64_t piece = 1; piece < pieces; piece++)
             u[p] += *(const floats *)(from + piece * POINTS * point);
@@ -384,23 +436,79 @@ ALONG kernels_back_of(const Convolution *c, const float *sums, int64_t pieces, i
     }
 }
 
+static void kernels_back_at(const Convolution *c, const float *sums, int64_t point, int64_t pieces,
+                            int64_t o) {
+    for (int64_t i = 0; i < c->in; i += LANES)
+        if (c->taps == 3) kernels_back_of(c, sums, point, pieces, o, i, 3);
+        else kernels_back_of(c, sums, point, pieces, o, i, 5);
+}
+
 static void kernels_back(const Convolution *c, const float *sums, int64_t pieces) {
 #pragma omp parallel for num_threads(c->threads) schedule(static)
     for (int64_t o = 0; o < c->out; o++)
-        for (int64_t i = 0; i < c->in; i += LANES)
-            if (c->taps == 3) kernels_back_of(c, sums, pieces, o, i, 3);
-            else kernels_back_of(c, sums, pieces, o, i, 5);
+        kernels_back_at(c, sums + o * c->in, apart(c->in * c->out), pieces, o);
 }
 
 /* ---- Whole convolutions: 0, or 1 where there is no memory ---- */
 
 int64_t neocog_winograd_lanes(void) { return LANES; }
 
+/* All tiles as they are seen at the points, block by block: (blocks, 36, some tiles, in). */
+static void see_all(const Convolution *c, const Tiles *t, const number *nothing, float *to) {
+    int64_t in = apart(t->some * c->in);
+#pragma omp parallel for num_threads(c->threads) schedule(static)
+    for (int64_t tile = 0; tile < t->all; tile++) {
+        int64_t b = tile / t->some;
+        see(c, t, tile, 1, nothing, to + b * POINTS * in + tile % t->some * c->in);
+    }
+}
+
+/* Of block b of those, how many tiles there are. */
+static int64_t many_of(const Tiles *t, int64_t b) {
+    int64_t left = t->all - b * t->some;
+    return left < t->some ? left : t->some;
+}
+
+/* As below, strip by strip of the kernels. */
+static int winograd_by(const Convolution *c) {
+    Tiles t = tiles_by(c);
+    int64_t in = apart(t.some * c->in), weight = apart(c->in * PAIR);
+    float *given = room(t.blocks * POINTS * in);
+    number *nothing = zeros(c->in);
+    int none = !given || !nothing, failed = none;
+    if (!none) see_all(c, &t, nothing, given);
+#pragma omp parallel num_threads(c->threads) reduction(| : failed)
+    {
+        float *weights = none ? 0 : room(POINTS * weight);
+        float *sums = none ? 0 : room(POINTS * apart(t.some * PAIR));
+        failed |= !weights || !sums;
+#pragma omp for schedule(static)
+        for (int64_t o = 0; o < c->out; o += PAIR) {
+            if (failed) continue;
+            int64_t width = width_of(c, o), out = apart(t.some * width);
+            for (int64_t i = 0; i < c->in; i += LANES) kernels_at(c, o, i, weights, weight);
+            for (int64_t b = 0; b < t.blocks; b++) {
+                for (int p = 0; p < POINTS; p++)
+                    weighted(given + (b * POINTS + p) * in, many_of(&t, b), c->in, weights + p * weight,
+                             width, sums + p * out);
+                make(c, &t, b * t.some, many_of(&t, b), o, width, sums);
+            }
+        }
+        free(weights);
+        free(sums);
+    }
+    free(given);
+    free(nothing);
+    return failed;
+}
+
 /* y of x and the weights; the same whatever the number of threads. */
 int neocog_winograd(const Convolution *c) {
     Tiles t = tiles_of(c, c->in, FEWEST);
+    if (is_few(c, &t)) return winograd_by(c);
     int64_t weight = apart(c->in * c->out), in = apart(t.some * c->in);
-    float *weights = room(POINTS * weight), *nothing = zeros(c->in);
+    float *weights = room(POINTS * weight);
+    number *nothing = zeros(c->in);
     int none = !weights || !nothing, failed = none;
     if (!none) kernels(c, weights);
 #pragma omp parallel num_threads(c->threads) reduction(| : failed)
@@ -413,7 +521,7 @@ int neocog_winograd(const Convolution *c) {
             int64_t first = t.all * b / t.blocks, many = t.all * (b + 1) / t.blocks - first;
             see(c, &t, first, many, nothing, given);
             for (int64_t o = 0; o < c->out; o += PAIR) {
-                int64_t width = c->out - o < PAIR ? LANES : PAIR, out = apart(t.some * width);
+                int64_t width = width_of(c, o), out = apart(t.some * width);
                 for (int p = 0; p < POINTS; p++)
                     weighted(given + p * in, many, c->in, weights + p * weight + o * c->in, width,
                              sums + p * out);
@@ -428,16 +536,53 @@ int neocog_winograd(const Convolution *c) {
     return failed;
 }
 
+/* As below, strip by strip of the kernels; the same whatever the number of threads. */
+static int winograd_back_by(const Convolution *c) {
+    Tiles t = tiles_by(c);
+    int64_t in = apart(t.some * c->in), out = apart(t.some * PAIR), weight = apart(PAIR * c->in);
+    float *given = room(t.blocks * POINTS * in);
+    number *nothing = zeros(c->in > c->out ? c->in : c->out);
+    int none = !given || !nothing, failed = none;
+    if (!none) see_all(c, &t, nothing, given);
+    memset(c->of_bias, 0, 4 * c->out);
+#pragma omp parallel num_threads(c->threads) reduction(| : failed)
+    {
+        float *slopes = none ? 0 : room(t.blocks * POINTS * out);
+        float *sums = none ? 0 : room(POINTS * weight);
+        failed |= !slopes || !sums;
+#pragma omp for schedule(static)
+        for (int64_t o = 0; o < c->out; o += PAIR) {
+            if (failed) continue;
+            int64_t width = width_of(c, o), point = apart(t.some * width);
+            for (int64_t b = 0; b < t.blocks; b++)
+                make_back(c, &t, b * t.some, many_of(&t, b), o, width, nothing, slopes + b * POINTS * point,
+                          c->of_bias);
+            memset(sums, 0, 4 * POINTS * weight);
+            for (int p = 0; p < POINTS; p++)
+                for (int64_t b = 0; b < t.blocks; b++)
+                    learnt(slopes + (b * POINTS + p) * point, many_of(&t, b), width,
+                           given + (b * POINTS + p) * in, c->in, sums + p * weight);
+            for (int64_t k = 0; k < width; k++) kernels_back_at(c, sums + k * c->in, weight, 1, o + k);
+        }
+        free(slopes);
+        free(sums);
+    }
+    free(given);
+    free(nothing);
+    return failed;
+}
+
 /* of_weight and of_bias, of x and g. Threads take pieces of the tiles, each with sums of its own; where
    these would be too large, several share a piece, each some of the output channels. */
 int neocog_winograd_back(const Convolution *c) {
     Tiles t = tiles_of(c, c->in + c->out, FEWEST_BACK);
+    if (is_few(c, &t)) return winograd_back_by(c);
     int64_t weight = apart(c->in * c->out);
     int64_t pieces = MEMORY / (4 * POINTS * weight), vectors = c->out / LANES;
     pieces = pieces < 1 ? 1 : pieces > c->threads ? c->threads : pieces;
     int64_t shares = c->threads / pieces < vectors ? c->threads / pieces : vectors;
     float *sums = zeros(pieces * POINTS * weight), *biases = zeros(pieces * c->out);
-    float *nothing = zeros(c->in > c->out ? c->in : c->out);
+    number *nothing = zeros(c->in > c->out ? c->in : c->out);
     int none = !sums || !biases || !nothing, failed = none;
 #pragma omp parallel for num_threads(c->threads) schedule(static, 1) reduction(| : failed)
     for (int64_t task = 0; task < pieces * shares; task++) {
