@@ -28,9 +28,9 @@ Unlike the source
 
 Gave    94.21 % (mean of seeds 0 to 4, standard deviation 0.14), six views, in 4 min 18 s to
         4 min 28 s of training on two cores of a Xeon with AMX, 2.2 GiB (2026-11-23; scoring takes
-        70 s more). On two cores of an AMD EPYC with AVX512-bf16 and no AMX: 94.21 % (mean of seeds 0
-        to 2, standard deviation 0.12) in 6 min 38 s to 6 min 45 s (2026-12-01). Eight epochs on two
-        without bf16: 94.04 % (seed 0 alone), 40 min 32 s.
+        70 s more). On two cores of an AMD EPYC with AVX512-bf16 and no AMX: 94.21 % (mean of seeds
+        0 to 2, standard deviation 0.12) in 6 min 38 s to 6 min 45 s (2026-12-01). Eight epochs on
+        two without bf16: 94.04 % (seed 0 alone), 40 min 32 s.
 """
 
 from neocog.recipe import Recipe
