@@ -80,19 +80,21 @@ def norms_fused(
     *,
     norms: bool = True,
     stages: bool = False,
+    held: tuple[str, ...] = (),
     dtype: torch.dtype = torch.bfloat16,
 ) -> Iterator[None]:
     """While training in `dtype`, bfloat16 or float32: each batch norm in an `nn.Sequential` of
     `network` together with the activation behind it, and with the sum of a residual unit. In
     bfloat16 pooling besides, and pooling before the ReLU that stands before it. With `stages`, in
-    any precision, a convolution, its ReLU and pooling as one; without `norms` that alone.
+    any precision, a convolution, its ReLU and pooling as one; without `norms` that alone. What is
+    `held` in float32 is no stage in bfloat16.
 
     A layer that is called by itself, or listened to, does what it always does.
     """
     ways: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
     given = library(dtype) if norms else None
     half = given if dtype == torch.bfloat16 else None
-    staged = staging.library() if stages else None
+    staged = _stage_of(network, held, dtype) if stages else None
     for module in network.modules() if given or staged else ():
         if type(module) is nn.Sequential:
             parts = _stages(list(module), given, staged)
@@ -200,8 +202,22 @@ class _Fork(torch.autograd.Function):
         return one + other
 
 
+def _stage_of(
+    network: nn.Module, held: tuple[str, ...], dtype: torch.dtype
+) -> Callable[[list[nn.Module]], Stage] | None:
+    """What makes a stage of layers, where stages are compiled."""
+    library = staging.library()
+    if library is None:
+        return None
+    tiles = dtype == torch.bfloat16 and staging.has_tiles()
+    full = {layer for name, layer in network.named_modules() if name in held}
+    return lambda layers: Stage(layers, library, tiles=tiles and layers[0] not in full)
+
+
 def _stages(
-    layers: list[nn.Module], given: Fused | None, staged: Any = None
+    layers: list[nn.Module],
+    given: Fused | None,
+    staged: Callable[[list[nn.Module]], Stage] | None = None,
 ) -> list[Callable[[Tensor], Tensor]]:
     """The layers of an `nn.Sequential`, a norm and the activation behind it as one by the library
     `given`, whole stages by `staged`; what there is no library for, as it is.
@@ -211,7 +227,7 @@ def _stages(
     while rest:
         if staged and is_stage(rest):
             layer = rest[2]
-            made.append(Stage(rest, staged))
+            made.append(staged(rest))
             del rest[:3]
             continue
         own, layer = isinstance(layer, FRESH), rest.pop(0)

@@ -156,7 +156,8 @@ class Hardware:
                 back.enter_context(fewer_products(network, kind))
             norms, stages = (way == "fused" for way in (self.norms, self.stages))
             if (norms or stages) and not self.compile:
-                back.enter_context(norms_fused(network, norms=norms, stages=stages, dtype=kind))
+                fused = norms_fused(network, norms=norms, stages=stages, held=self.held, dtype=kind)
+                back.enter_context(fused)
             half = norms and self.precision == "bf16"
             if half and not self.compile and self.accumulate == self.processes == 1:
                 back.enter_context(wide_layers(network))

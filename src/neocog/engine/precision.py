@@ -22,6 +22,7 @@ from torch import Generator, Tensor, nn
 from neocog.engine.hardware import Hardware
 from neocog.engine.passes import in_bf16, in_fp32
 from neocog.engine.slopes import slopes
+from neocog.engine.stages import by_tiles
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 # From the same numbers, exact in bfloat16, two ways differ by the rounding of the result alone, at
@@ -53,13 +54,16 @@ def to_hold(
 
     `shape` (N, C, H, W) is a batch's. `speed`: "timed" holds what is slower, "known" what is known
     to be (grouped and dilated convolutions on a CPU), "any" only what is wrong. Products that
-    `forward` computes without a layer are not looked at.
+    `forward` computes without a layer are not looked at, and no time is taken of a convolution that
+    stages.py has, which is another by itself.
     """
     bare = dataclasses.replace(hardware, held=())
+    staged = by_tiles(network) if hardware.stages == "fused" else set()
     held: list[str] = []
     for kind, layers in shapes(network, shape, hardware).items():
         layer = layers[0][1]
-        if not (is_right(layer, kind, bare) and _is_quick(layer, kind, bare, speed)):
+        asked = "any" if layer in staged else speed
+        if not (is_right(layer, kind, bare) and _is_quick(layer, kind, bare, asked)):
             held += [name for name, _ in layers]
     _slope.cache_clear()
     return tuple(dict.fromkeys(held))  # a layer may run more than once

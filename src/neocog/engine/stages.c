@@ -62,8 +62,22 @@ static void put_in_frame(const Stage *s, const Frame *f, int64_t i, float *frame
         memcpy(framed + (y + s->pad_h) * f->row + s->pad_w * s->in, from + y * row, 4 * row);
 }
 
-/* `count` windows of a row, for as many output channels as a vector has: the largest of each four, and
-   which it was. What is no number is the largest, as torch has it. */
+/* The largest of four, or zero where none is above it, and which it was. What is no number is the
+   largest, as torch has it. */
+static inline __attribute__((always_inline)) floats largest(const floats four[4], ints *at) {
+    floats best = four[0];
+    ints where = {0};
+    for (int j = 1; j < 4; j++) {
+        ints more = (four[j] > best) | (four[j] != four[j]);
+        best = (floats)(((ints)four[j] & more) | ((ints)best & ~more));
+        where = (more & j) | (where & ~more);
+    }
+    ints dead = best <= 0;
+    *at = (dead & DEAD) | (where & ~dead);
+    return (floats)((ints)best & ~dead);
+}
+
+/* `count` windows of a row, for as many output channels as a vector has. */
 static inline __attribute__((always_inline)) void windows(
     const Frame *f, int64_t kernel_h, int64_t in, const float *from, const float *weight, floats bias,
     floats *most, ints *at, const int count) {
@@ -136,9 +150,9 @@ static void picture(const Stage *s, const Frame *f, const float *framed, const f
 }
 
 /* Room for so many numbers, all zero, beginning where a line of the cache does; or none. */
-static float *room(int64_t count) {
+static void *room(int64_t count) {
     int64_t size = (4 * count + LINE - 1) / LINE * LINE;
-    float *made = aligned_alloc(LINE, size);
+    void *made = aligned_alloc(LINE, size);
     return made ? memset(made, 0, size) : 0;
 }
 
@@ -337,3 +351,321 @@ int neocog_stage_back(const Stage *s) {
     free(sums);
     return failed;
 }
+
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+/* In bfloat16 by a matrix unit (AMX): products of tiles of up to 16 rows, summed in float32. For up to 8
+   channels, of which a row of a kernel reads no more than 32 numbers. Each tile is loaded from where its
+   numbers lie: a row of one may begin within that of another. */
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { ROWS = 16, DEEP = 32, BLOCK = ROWS * DEEP, AT_ONCE = 6 };
+
+typedef uint16_t half;
+
+/* Whether the system lets this process use its tiles, which it is to be asked. */
+int neocog_tiles(void) {
+    enum { ASK = 0x1023, TILES = 18 };
+    return !syscall(SYS_arch_prctl, ASK, TILES);
+}
+
+/* What was written is read by the instructions that follow, of which compilers do not know it. */
+#define SEEN(FROM) __asm__ volatile("" : : "r"(FROM) : "memory");
+
+/* Tiles 0 to 5 are sums (rows, columns), 6 is (rows, 2 pairs), 7 (2 pairs, columns), its rows of pairs. */
+static void set_tiles(int rows, int pairs, int columns) {
+    struct { uint8_t palette, none[15]; uint16_t bytes[16]; uint8_t rows[16]; } set = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        set.rows[i] = i == 7 ? pairs : rows;
+        set.bytes[i] = i == 6 ? 4 * pairs : 4 * columns;
+    }
+    SEEN(&set)
+    _tile_loadconfig(&set);
+}
+
+/* Up to AT_ONCE tiles of sums, of as many products each: those of the tiles that begin `shifts` behind
+   where `from` says, whose rows are `by` numbers apart, and of those that lie one behind the other
+   `with`. `more`: they are added to what there is. */
+#define EACH(DO)                                                                                       \
+    DO(0) if (many > 1) { DO(1) } if (many > 2) { DO(2) } if (many > 3) { DO(3) } if (many > 4) { DO(4) } \
+    if (many > 5) { DO(5) }
+#define BEGIN(I)                                                                                       \
+    if (more) _tile_loadd(I, to[I], 4 * to_by);                                                        \
+    else _tile_zero(I);
+#define MULTIPLY(I)                                                                                    \
+    _tile_loadd(6, from[I] + shifts[k], 2 * by);                                                       \
+    _tile_dpbf16ps(I, 6, 7);
+#define END(I) _tile_stored(I, to[I], 4 * to_by);
+static inline void products(int64_t many, const half *const *from, int64_t by, const int64_t *shifts,
+                            int64_t count, const half *with, float *const *to, int64_t to_by, int more) {
+    SEEN(from)
+    EACH(BEGIN)
+    for (int64_t k = 0; k < count; k++) {
+        _tile_loadd(7, with + k * BLOCK, 2 * DEEP);
+        EACH(MULTIPLY)
+    }
+    EACH(END)
+}
+
+static inline __mmask16 first(int64_t count) { return count < LANES ? (1 << count) - 1 : -1; }
+
+static inline int64_t parts_of(int64_t all, int64_t most) { return (all + most - 1) / most; }
+
+/* Numbers in bfloat16. */
+static void halve(const float *from, int64_t count, half *to) {
+    for (int64_t i = 0; i < count; i += LANES) {
+        __mmask16 here = first(count - i);
+        _mm256_mask_storeu_epi16(to + i, here,
+                                 (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(here, from + i)));
+    }
+}
+
+static inline half halved(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+/* A picture's outputs, and where they were: some rows of windows at a time. */
+static void picture_by_tiles(const Stage *s, const Frame *f, int64_t n, const half *framed,
+                             const half *weights, const int64_t *shifts, const float *biases,
+                             float *sums) {
+    int64_t wide = 2 * s->broad, parts = parts_of(wide, ROWS), across = parts_of(wide, parts);
+    int64_t band = parts < AT_ONCE / 2 ? AT_ONCE / 2 / parts : 1;
+    for (int64_t r = 0; r < s->tall; r += band) {
+        int64_t rows = s->tall - r < band ? s->tall - r : band, all = 2 * rows * parts;
+        for (int64_t o = 0; o < s->out; o += LANES, weights += s->kernel_h * BLOCK) {
+            const half *from[AT_ONCE];
+            float *to[AT_ONCE];
+            for (int64_t t = 0, many; t < all; t += many) {
+                many = all - t < AT_ONCE ? all - t : AT_ONCE;
+                for (int64_t i = 0; i < many; i++) {
+                    int64_t down = (t + i) / parts, begin = (t + i) % parts * across;
+                    begin = begin < wide - across ? begin : wide - across;
+                    from[i] = framed + (2 * r + down) * f->row + begin * s->in;
+                    to[i] = sums + (down * wide + begin) * LANES;
+                }
+                products(many, from, s->in, shifts, s->kernel_h, weights, to, LANES, 0);
+            }
+            __mmask16 here = first(s->out - o);
+            const floats *four = (const floats *)sums, bias = *(const floats *)(biases + o);
+            int64_t at = ((n * s->tall + r) * s->broad) * s->out + o;
+            for (int64_t i = 0; i < rows; i++, four += wide)
+                for (int64_t q = 0; q < s->broad; q++, four += 2, at += s->out) {
+                    floats all_four[4] = {four[0] + bias, four[1] + bias, four[wide] + bias,
+                                          four[wide + 1] + bias};
+                    ints where;
+                    _mm512_mask_storeu_ps(s->y + at, here, (__m512)largest(all_four, &where));
+                    _mm512_mask_cvtepi32_storeu_epi8(s->place + at, here, (__m512i)where);
+                }
+        }
+        weights -= parts_of(s->out, LANES) * s->kernel_h * BLOCK;
+    }
+}
+
+int neocog_stage_by_tiles(const Stage *s) {
+    Frame f = frame_of(s);
+    int64_t blocks = parts_of(s->out, LANES), size = s->kernel_h * BLOCK;
+    int64_t across = parts_of(2 * s->broad, parts_of(2 * s->broad, ROWS));
+    half *weights = room(blocks * size / 2);
+    float *biases = room(blocks * LANES);
+    int64_t *shifts = malloc(8 * s->kernel_h);
+    int failed = !weights || !biases || !shifts;
+    for (int64_t o = 0; o < s->out && !failed; o++) { /* (blocks, kernel_h, DEEP / 2, LANES, 2) */
+        if (s->bias) biases[o] = s->bias[o];
+        for (int64_t ky = 0; ky < s->kernel_h; ky++) {
+            half *to = weights + o / LANES * size + ky * BLOCK + o % LANES * 2;
+            shifts[ky] = ky * f.row;
+            FOR_ROW(s, o, ky) to[t / 2 * DEEP + t % 2] = halved(s->weight[at]);
+        }
+    }
+#pragma omp parallel num_threads(s->threads) reduction(| : failed)
+    {
+        half *framed = room(f.size / 2 + DEEP);
+        float *sums = room(AT_ONCE * 2 * s->broad * LANES);
+        int none = failed || !framed || !sums;
+        failed |= none;
+        if (!none) set_tiles(across, parts_of(f.span, 2), LANES);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < s->n; i++) {
+            if (none) continue;
+            int64_t row = s->wide * s->in;
+            for (int64_t y = 0; y < s->high; y++)
+                halve(s->x + (i * s->high + y) * row, row,
+                      framed + (y + s->pad_h) * f.row + s->pad_w * s->in);
+            picture_by_tiles(s, &f, i, framed, weights, shifts, biases, sums);
+        }
+        if (!none) _tile_release();
+        free(framed);
+        free(sums);
+    }
+    free(weights);
+    free(biases);
+    free(shifts);
+    return failed;
+}
+
+/* How what is needed backwards lies. Of two pixels side by side each is one of a pair. */
+typedef struct {
+    int64_t pairs, rows;   /* of a framed row, an even number of pixels; rows */
+    int64_t flat;          /* numbers of one channel's framed picture, and as many more as are read */
+    int64_t taps, of, by;  /* of a kernel, so many at a time: rows of a tile, `by` numbers apart */
+    int64_t before, all;   /* pairs of zeros before the slopes of a picture; with them and what follows */
+    int64_t apart;         /* pairs that a row of a kernel reaches over */
+} Back;
+
+static Back back_of(const Stage *s) {
+    Back b;
+    b.pairs = parts_of(s->wide + 2 * s->pad_w, 2);
+    b.rows = s->high + 2 * s->pad_h;
+    b.apart = s->kernel_w / 2 + 1;
+    b.before = (s->kernel_h - 1) * b.pairs + b.apart - 1;
+    b.all = b.before + parts_of(b.rows * b.pairs, ROWS) * ROWS;
+    b.flat = parts_of(b.rows * b.pairs * 2 + s->kernel_w + DEEP, DEEP) * DEEP;
+    int one = s->in == 1;
+    b.taps = one ? s->kernel_h : s->kernel_h * s->kernel_w;
+    b.of = one ? s->kernel_w : s->in;
+    b.by = one ? 1 : b.flat;
+    return b;
+}
+
+/* A picture in planes, framed: eight pixels at a time. */
+static void put_in_planes(const Stage *s, const Back *b, int64_t i, half *line, half *planes) {
+    enum { EIGHT = 8 };
+    const float *from = s->x + i * s->high * s->wide * s->in;
+    for (int64_t y = 0; y < s->high; y++, from += s->wide * s->in) {
+        half *to = planes + (y + s->pad_h) * b->pairs * 2 + s->pad_w;
+        halve(from, s->wide * s->in, s->in == 1 ? to : line);
+        for (int64_t x = 0; x < s->wide && s->in > 1; x += EIGHT) {
+            __mmask8 here = first(s->wide - x);
+            const half *at = line + x * s->in;
+            __m512i some = _mm512_loadu_si512(at), more = _mm512_loadu_si512(at + DEEP);
+            __m128i begin = _mm_setr_epi16(0, s->in, 2 * s->in, 3 * s->in, 4 * s->in, 5 * s->in, 6 * s->in,
+                                           7 * s->in);
+            for (int64_t c = 0; c < s->in; c++) {
+                __m512i which = _mm512_castsi128_si512(_mm_add_epi16(begin, _mm_set1_epi16(c)));
+                __m512i made = _mm512_permutex2var_epi16(some, which, more);
+                _mm_mask_storeu_epi16(to + c * b->flat + x, here, _mm512_castsi512_si128(made));
+            }
+        }
+    }
+}
+
+/* A picture's slopes as they were before pooling: (blocks, pairs, LANES, 2), as many zeros before and
+   after as are read. */
+static void put_slopes(const Stage *s, const Back *b, int64_t i, half *slopes, float *bias) {
+    for (int64_t o = 0; o < s->out; o += LANES, slopes += b->all * DEEP, bias += LANES) {
+        __mmask16 here = first(s->out - o);
+        int64_t from = i * s->tall * s->broad * s->out + o;
+        for (int64_t r = 0; r < s->tall; r++)
+            for (int64_t q = 0; q < s->broad; q++, from += s->out) {
+                half *to = slopes + (b->before + 2 * r * b->pairs + q) * DEEP;
+                ints at = (ints)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(here, s->place + from));
+                floats g = (floats)_mm512_maskz_loadu_ps(here, s->g + from);
+                ints bits = (ints)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)g));
+                *(floats *)bias += (floats)((ints)g & (at != DEAD));
+                for (int lower = 0; lower < 2; lower++, to += b->pairs * DEEP)
+                    *(ints *)to = (bits & (at == 2 * lower)) | ((bits << 16) & (at == 2 * lower + 1));
+            }
+    }
+}
+
+int neocog_stage_back_by_tiles(const Stage *s) {
+    Back b = back_of(s);
+    int64_t blocks = parts_of(s->out, LANES), tile = b.of * LANES;
+    int64_t own = blocks * (b.taps * tile + LANES), kernels = s->kernel_h * b.apart;
+    int64_t deep = parts_of(2 * s->tall * b.pairs, ROWS), many = parts_of(b.rows * b.pairs, ROWS);
+    float *sums = room(s->threads * own);
+    half *weights = room(blocks * kernels * BLOCK / 2);
+    int64_t *along = malloc(8 * deep), *around = malloc(8 * kernels);
+    int failed = !sums || !weights || !along || !around;
+    if (!failed) {
+        for (int64_t k = 0; k < deep; k++) along[k] = k * DEEP;
+        for (int64_t ky = 0; ky < s->kernel_h; ky++)
+            for (int64_t j = 0; j < b.apart; j++)
+                around[ky * b.apart + j] = (j - ky * b.pairs - b.apart + 1) * DEEP;
+        /* what the right or the left of a pair of slopes gives to the right or the left of pixels */
+        for (int64_t o = 0; o < s->out && s->of_x; o++)
+            for (int64_t k = 0; k < kernels; k++)
+                for (int64_t e = 0; e < 4; e++) {
+                    int64_t side = e & 1, pixel = e >> 1, ky = k / b.apart, j = k % b.apart;
+                    int64_t kx = pixel - side + 2 * (b.apart - 1 - j);
+                    if (kx < 0 || kx >= s->kernel_w) continue;
+                    const float *from = s->weight + o * s->by_out + ky * s->by_row + kx * s->by_column;
+                    half *to = weights + (o / LANES * kernels + k) * BLOCK + o % LANES * DEEP + side;
+                    for (int64_t c = 0; c < s->in; c++)
+                        to[(pixel * s->in + c) * 2] = halved(from[c * s->by_in]);
+                }
+        int64_t share = parts_of(s->n, s->threads), row = s->wide * s->in;
+#pragma omp parallel for num_threads(s->threads) schedule(static, 1) reduction(| : failed)
+        for (int64_t part = 0; part < s->threads; part++) {
+            int64_t until = (part + 1) * share < s->n ? (part + 1) * share : s->n;
+            float *mine = sums + part * own, *bias = mine + blocks * b.taps * tile;
+            float *given = s->of_x ? room(many * ROWS * 2 * s->in) : 0;
+            half *planes = room(s->in * b.flat / 2), *line = room(row / 2 + 2 * DEEP);
+            half *slopes = room(blocks * b.all * DEEP / 2);
+            if (!planes || !line || !slopes || (s->of_x && !given)) failed = 1;
+            for (int64_t i = part * share; i < until && !failed; i++) {
+                const half *from[AT_ONCE];
+                float *to[AT_ONCE];
+                put_in_planes(s, &b, i, line, planes);
+                put_slopes(s, &b, i, slopes, bias);
+                set_tiles(b.of, DEEP / 2, LANES);
+                for (int64_t block = 0; block < blocks; block++)
+                    for (int64_t t = 0, some; t < b.taps; t += some) {
+                        some = b.taps - t < AT_ONCE ? b.taps - t : AT_ONCE;
+                        for (int64_t j = 0; j < some; j++) {
+                            int64_t tap = t + j, wide = s->in == 1 ? 1 : s->kernel_w;
+                            from[j] = planes + tap / wide * b.pairs * 2 + tap % wide;
+                            to[j] = mine + (block * b.taps + tap) * tile;
+                        }
+                        products(some, from, b.by, along, deep,
+                                 slopes + (block * b.all + b.before) * DEEP, to, LANES, 1);
+                    }
+                if (!given) continue;
+                set_tiles(ROWS, DEEP / 2, 2 * s->in);
+                for (int64_t t = 0, some; t < many; t += some) {
+                    some = many - t < AT_ONCE ? many - t : AT_ONCE;
+                    for (int64_t block = 0; block < blocks; block++) {
+                        for (int64_t j = 0; j < some; j++) {
+                            from[j] = slopes + (block * b.all + b.before + (t + j) * ROWS) * DEEP;
+                            to[j] = given + (t + j) * ROWS * 2 * s->in;
+                        }
+                        products(some, from, DEEP, around, kernels, weights + block * kernels * BLOCK, to,
+                                 2 * s->in, block > 0);
+                    }
+                }
+                for (int64_t y = 0; y < s->high; y++)
+                    memcpy(s->given + (i * s->high + y) * row,
+                           given + ((y + s->pad_h) * b.pairs * 2 + s->pad_w) * s->in, 4 * row);
+            }
+            _tile_release();
+            free(given);
+            free(planes);
+            free(line);
+            free(slopes);
+        }
+        for (int64_t o = 0; o < s->out && !failed; o++) {
+            int64_t place = o / LANES * b.taps * tile + o % LANES;
+            for (int64_t part = 0; part < s->threads; part++) {
+                const float *mine = sums + part * own;
+                for (int64_t ky = 0; ky < s->kernel_h; ky++)
+                    FOR_ROW(s, o, ky) {
+                        float more = mine[place + (ky * s->kernel_w * s->in + t) * LANES];
+                        s->of_weight[at] = part ? s->of_weight[at] + more : more;
+                    }
+                float more = mine[blocks * b.taps * tile + o];
+                s->of_bias[o] = part ? s->of_bias[o] + more : more;
+            }
+        }
+    }
+    free(sums);
+    free(weights);
+    free(along);
+    free(around);
+    return failed;
+}
+#else
+int neocog_tiles(void) { return 0; }
+#endif
