@@ -373,7 +373,7 @@ int neocog_tiles(void) {
 /* What was written is read by the instructions that follow, of which compilers do not know it. */
 #define SEEN(FROM) __asm__ volatile("" : : "r"(FROM) : "memory");
 
-/* Tiles 0 to 5 are sums (rows, columns), 6 is (rows, 2 pairs), 7 (2 pairs, columns), its rows of pairs. */
+/* Tiles 0 to 5 are sums (rows, columns), 6 is (rows, 2 x pairs), 7 (pairs, columns, 2). */
 static void set_tiles(int rows, int pairs, int columns) {
     struct { uint8_t palette, none[15]; uint16_t bytes[16]; uint8_t rows[16]; } set = {.palette = 1};
     for (int i = 0; i < 8; i++) {
@@ -387,16 +387,19 @@ static void set_tiles(int rows, int pairs, int columns) {
 /* Up to AT_ONCE tiles of sums, of as many products each: those of the tiles that begin `shifts` behind
    where `from` says, whose rows are `by` numbers apart, and of those that lie one behind the other
    `with`. `more`: they are added to what there is. */
-#define EACH(DO)                                                                                       \
-    DO(0) if (many > 1) { DO(1) } if (many > 2) { DO(2) } if (many > 3) { DO(3) } if (many > 4) { DO(4) } \
-    if (many > 5) { DO(5) }
+#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 #define BEGIN(I)                                                                                       \
-    if (more) _tile_loadd(I, to[I], 4 * to_by);                                                        \
-    else _tile_zero(I);
+    if (many > I) {                                                                                    \
+        if (more) _tile_loadd(I, to[I], 4 * to_by);                                                    \
+        else _tile_zero(I);                                                                            \
+    }
 #define MULTIPLY(I)                                                                                    \
-    _tile_loadd(6, from[I] + shifts[k], 2 * by);                                                       \
-    _tile_dpbf16ps(I, 6, 7);
-#define END(I) _tile_stored(I, to[I], 4 * to_by);
+    if (many > I) {                                                                                    \
+        _tile_loadd(6, from[I] + shifts[k], 2 * by);                                                   \
+        _tile_dpbf16ps(I, 6, 7);                                                                       \
+    }
+#define END(I)                                                                                         \
+    if (many > I) _tile_stored(I, to[I], 4 * to_by);
 static inline void products(int64_t many, const half *const *from, int64_t by, const int64_t *shifts,
                             int64_t count, const half *with, float *const *to, int64_t to_by, int more) {
     SEEN(from)
@@ -427,7 +430,8 @@ static inline half halved(float x) {
     return x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-/* A picture's outputs, and where they were: some rows of windows at a time. */
+/* A picture's outputs, and where they were. As many rows of windows at a time as fill the tiles of sums;
+   the last tile of a row begins earlier where it would reach beyond it. */
 static void picture_by_tiles(const Stage *s, const Frame *f, int64_t n, const half *framed,
                              const half *weights, const int64_t *shifts, const float *biases,
                              float *sums) {
@@ -435,7 +439,8 @@ static void picture_by_tiles(const Stage *s, const Frame *f, int64_t n, const ha
     int64_t band = parts < AT_ONCE / 2 ? AT_ONCE / 2 / parts : 1;
     for (int64_t r = 0; r < s->tall; r += band) {
         int64_t rows = s->tall - r < band ? s->tall - r : band, all = 2 * rows * parts;
-        for (int64_t o = 0; o < s->out; o += LANES, weights += s->kernel_h * BLOCK) {
+        const half *with = weights;
+        for (int64_t o = 0; o < s->out; o += LANES, with += s->kernel_h * BLOCK) {
             const half *from[AT_ONCE];
             float *to[AT_ONCE];
             for (int64_t t = 0, many; t < all; t += many) {
@@ -446,7 +451,7 @@ static void picture_by_tiles(const Stage *s, const Frame *f, int64_t n, const ha
                     from[i] = framed + (2 * r + down) * f->row + begin * s->in;
                     to[i] = sums + (down * wide + begin) * LANES;
                 }
-                products(many, from, s->in, shifts, s->kernel_h, weights, to, LANES, 0);
+                products(many, from, s->in, shifts, s->kernel_h, with, to, LANES, 0);
             }
             __mmask16 here = first(s->out - o);
             const floats *four = (const floats *)sums, bias = *(const floats *)(biases + o);
@@ -460,7 +465,6 @@ static void picture_by_tiles(const Stage *s, const Frame *f, int64_t n, const ha
                     _mm512_mask_cvtepi32_storeu_epi8(s->place + at, here, (__m512i)where);
                 }
         }
-        weights -= parts_of(s->out, LANES) * s->kernel_h * BLOCK;
     }
 }
 
@@ -508,11 +512,11 @@ int neocog_stage_by_tiles(const Stage *s) {
 
 /* How what is needed backwards lies. Of two pixels side by side each is one of a pair. */
 typedef struct {
-    int64_t pairs, rows;   /* of a framed row, an even number of pixels; rows */
-    int64_t flat;          /* numbers of one channel's framed picture, and as many more as are read */
-    int64_t taps, of, by;  /* of a kernel, so many at a time: rows of a tile, `by` numbers apart */
-    int64_t before, all;   /* pairs of zeros before the slopes of a picture; with them and what follows */
-    int64_t apart;         /* pairs that a row of a kernel reaches over */
+    int64_t pairs, rows;  /* of a framed row, an even number of pixels; rows */
+    int64_t flat;         /* numbers of one channel's framed picture, and as many more as are read */
+    int64_t taps, of, by; /* of a kernel, so many at a time: rows of a tile, `by` numbers apart */
+    int64_t before, all;  /* pairs of zeros before a picture's slopes; with them and what follows */
+    int64_t apart;        /* pairs that a row of a kernel reaches over */
 } Back;
 
 static Back back_of(const Stage *s) {
