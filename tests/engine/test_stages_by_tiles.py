@@ -129,6 +129,35 @@ def test_weights_may_lie_in_any_way() -> None:
 
 
 @needs_tiles
+@pytest.mark.parametrize("tiles", [False, True])
+def test_a_bias_may_lie_in_any_way(tiles: bool) -> None:
+    layers = layers_of(1, 6, 5, 2, True)
+    conv, x = layers[0], drawn(2, 1, 12, 12)
+    for bias in (torch.arange(12.0)[::2], torch.tensor(2.0).expand(6)):
+        conv.bias = nn.Parameter(bias)
+        with torch.autocast("cpu", torch.bfloat16, enabled=tiles):
+            made = Stage(layers, library(), tiles=tiles)(x)
+        torch.testing.assert_close(made, nn.Sequential(*layers)(x), rtol=1e-4, atol=1e-4)
+
+
+@needs_tiles
+def test_long_sums_of_one_sign_keep_their_bits() -> None:
+    layers = layers_of(1, 4, 3, 1, True)
+    layers[0].bias.data.fill_(99.0)  # all windows are alive
+    y = in_half(layers, drawn(256, 1, 100, 100))
+    (slope,) = torch.autograd.grad(y, [layers[0].bias], torch.full_like(y, 0.7))
+    torch.testing.assert_close(slope, torch.full((4,), y[:, 0].numel() * 0.7), rtol=1e-4, atol=0)
+
+
+@needs_tiles
+def test_it_is_looked_at_without_a_number_being_drawn() -> None:
+    before = torch.get_rng_state()
+    assert has_tiles.__wrapped__()
+    assert library.__wrapped__()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@needs_tiles
 def test_it_has_no_gradient_of_x_where_none_is_asked_for() -> None:
     layers = layers_of(6, 16, 5, 0, True)
     x = drawn(3, 6, 14, 14)
@@ -219,6 +248,31 @@ def test_no_time_is_taken_of_what_runs_by_tiles(monkeypatch: pytest.MonkeyPatch)
     assert set(all_held) - set(held) == {n for n, x in layers.items() if isinstance(x, nn.Conv2d)}
     monkeypatch.setattr("neocog.engine.precision.is_right", lambda *_: False)  # wrong by torch
     assert set(to_hold(network, (8, 1, 28, 28), hardware, speed="timed")) == set(all_held)
+
+
+@needs_tiles
+@pytest.mark.parametrize(
+    ("layers", "size", "expected"),
+    [
+        # the first is computed by tiles, those alike by torch, but for the last, which has its ReLU
+        # and pooling behind it: each is asked for itself
+        ("c1 r c8 r c8 r p", (1, 20, 20), {"0", "2"}),
+        ("c1 r p c8 r c8 r p", (1, 40, 40), {"3"}),
+        ("c3 r p", (3, 128, 128), {"0"}),  # too large for a stage
+        ("c3 r p", (3, 32, 32), set()),
+    ],
+)
+def test_what_torch_computes_is_timed(
+    layers: str, size: tuple[int, ...], expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {"r": nn.ReLU, "p": lambda: nn.MaxPool2d(2)}
+    made = [
+        kinds[x]() if x in kinds else nn.Conv2d(int(x[1:]), 8, 3, padding=1) for x in layers.split()
+    ]
+    hardware = Hardware("cpu", "x", 2, precision="bf16", stages="fused")
+    monkeypatch.setattr("neocog.engine.precision.seconds", lambda *_: (2.0, 1.0))
+    held = to_hold(nn.Sequential(*made), (4, *size), hardware, speed="timed")
+    assert set(held) == expected
 
 
 @needs_compiler

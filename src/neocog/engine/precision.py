@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 from neocog.engine.hardware import Hardware
 from neocog.engine.passes import in_bf16, in_fp32
 from neocog.engine.slopes import slopes
-from neocog.engine.stages import by_tiles
+from neocog.engine.stages import by_tiles, fits
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 # From the same numbers, exact in bfloat16, two ways differ by the rounding of the result alone, at
@@ -58,13 +58,16 @@ def to_hold(
     stages.py has, which is another by itself.
     """
     bare = dataclasses.replace(hardware, held=())
-    staged = by_tiles(network) if hardware.stages == "fused" else set()
+    staged = by_tiles(network) if hardware.stages == "fused" else ()
     held: list[str] = []
     for kind, layers in shapes(network, shape, hardware).items():
         layer = layers[0][1]
-        asked = "any" if layer in staged else speed
-        if not (is_right(layer, kind, bare) and _is_quick(layer, kind, bare, asked)):
+        small = {conv for conv in staged if fits(conv, kind.given)}
+        timed = [name for name, one in layers if one not in small]
+        if not is_right(layer, kind, bare):
             held += [name for name, _ in layers]
+        elif timed and not _is_quick(layer, kind, bare, speed):
+            held += timed
     _slope.cache_clear()
     return tuple(dict.fromkeys(held))  # a layer may run more than once
 

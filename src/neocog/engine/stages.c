@@ -355,7 +355,8 @@ int neocog_stage_back(const Stage *s) {
 #if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 /* In bfloat16 by a matrix unit (AMX): products of tiles of up to 16 rows, summed in float32. For up to 8
    channels, of which a row of a kernel reads no more than 32 numbers. Each tile is loaded from where its
-   numbers lie: a row of one may begin within that of another. */
+   numbers lie: a row of one may begin within that of another. What is no number may reach a neighbour, for
+   rows of kernels are filled up with weights of zero. */
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -484,11 +485,12 @@ int neocog_stage_by_tiles(const Stage *s) {
             FOR_ROW(s, o, ky) to[t / 2 * DEEP + t % 2] = halved(s->weight[at]);
         }
     }
+    int lacking = failed; /* a thread's own `failed` begins at 0 */
 #pragma omp parallel num_threads(s->threads) reduction(| : failed)
     {
         half *framed = room(f.size / 2 + DEEP);
         float *sums = room(AT_ONCE * 2 * s->broad * LANES);
-        int none = failed || !framed || !sums;
+        int none = lacking || !framed || !sums;
         failed |= none;
         if (!none) set_tiles(across, parts_of(f.span, 2), LANES);
 #pragma omp for schedule(static)
@@ -562,16 +564,18 @@ static void put_slopes(const Stage *s, const Back *b, int64_t i, half *slopes, f
     for (int64_t o = 0; o < s->out; o += LANES, slopes += b->all * DEEP, bias += LANES) {
         __mmask16 here = first(s->out - o);
         int64_t from = i * s->tall * s->broad * s->out + o;
+        floats total = {0}; /* of a picture first: long sums of one sign lose their last bits */
         for (int64_t r = 0; r < s->tall; r++)
             for (int64_t q = 0; q < s->broad; q++, from += s->out) {
                 half *to = slopes + (b->before + 2 * r * b->pairs + q) * DEEP;
                 ints at = (ints)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(here, s->place + from));
                 floats g = (floats)_mm512_maskz_loadu_ps(here, s->g + from);
                 ints bits = (ints)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)g));
-                *(floats *)bias += (floats)((ints)g & (at != DEAD));
+                total += (floats)((ints)g & (at != DEAD));
                 for (int lower = 0; lower < 2; lower++, to += b->pairs * DEEP)
                     *(ints *)to = (bits & (at == 2 * lower)) | ((bits << 16) & (at == 2 * lower + 1));
             }
+        *(floats *)bias += total;
     }
 }
 

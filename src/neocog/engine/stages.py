@@ -55,13 +55,25 @@ def suits_tiles(conv: nn.Conv2d) -> bool:
     return few and wide <= TILES_WIDE
 
 
-def by_tiles(network: nn.Module) -> set[nn.Module]:
-    """The convolutions of its stages that are computed by tiles here, where bfloat16 is."""
+def by_tiles(network: nn.Module) -> set[nn.Conv2d]:
+    """The convolutions of its stages that are computed by tiles here, where bfloat16 is, if what
+    they are given `fits`.
+    """
     if not has_stages(network) or not has_tiles():
         return set()
     sequences = [list(module) for module in network.modules() if type(module) is nn.Sequential]
     starts = [layers[i] for layers in sequences for i in range(len(layers)) if is_stage(layers[i:])]
     return {conv for conv in starts if isinstance(conv, nn.Conv2d) and suits_tiles(conv)}
+
+
+def fits(conv: nn.Conv2d, given: tuple[int, ...]) -> bool:
+    """Whether a stage takes inputs (N, C, H, W) of this size."""
+    if len(given) != 4:
+        return False
+    pad, (kernel_h, kernel_w) = conv.padding, conv.kernel_size
+    high, wide = given[2] + 2 * int(pad[0]), given[3] + 2 * int(pad[1])
+    small = 4 * high * wide * conv.in_channels <= CACHE
+    return given[1] == conv.in_channels and small and high > kernel_h and wide > kernel_w
 
 
 def has_stages(network: nn.Module) -> bool:
@@ -118,15 +130,12 @@ class Stage:
             return False
         if conv.in_channels > FEW_IN and not self.tiles and torch.is_autocast_enabled("cpu"):
             return False
-        if x.device.type != "cpu" or x.ndim != 4 or conv.weight.dtype != torch.float32:
+        if x.device.type != "cpu" or x.ndim != 4 or not x.is_floating_point() or not len(x):
             return False
-        n, channels, high, wide = x.shape
-        if channels != conv.in_channels or not n or not x.is_floating_point():
+        weights = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
+        if any(weight.dtype != torch.float32 for weight in weights):
             return False
-        high, wide = high + 2 * self.pad[0], wide + 2 * self.pad[1]
-        if 4 * high * wide * channels > CACHE or any(map(is_heard, self.layers)):
-            return False
-        return high > conv.kernel_size[0] and wide > conv.kernel_size[1]
+        return fits(conv, tuple(x.shape)) and not any(map(is_heard, self.layers))
 
 
 def _in_half() -> bool:
@@ -142,6 +151,7 @@ class _Stage(torch.autograd.Function):
         x = _last(x)
         if not weight.is_contiguous():
             weight = _last(weight)
+        bias = None if bias is None else bias.contiguous()
         (n, c, high, wide), (k, _, kernel_h, kernel_w) = x.shape, weight.shape
         tall = (high + 2 * pad[0] - kernel_h + 1) // 2
         broad = (wide + 2 * pad[1] - kernel_w + 1) // 2
@@ -186,15 +196,14 @@ def _is_right(given: Any, *, tiles: bool = False) -> bool:
     """
     generator = Generator().manual_seed(0)
     for channels, maps in ((1, 6), (3, 20)):
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels, maps, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        ]
+        # drawn by a generator of its own: whoever trains has set torch's
+        conv = nn.utils.skip_init(nn.Conv2d, channels, maps, 3, padding=1)
+        layers: list[nn.Module] = [conv, nn.ReLU(), nn.MaxPool2d(2)]
         sizes = ((3, channels, 9, 7), (3, maps, 4, 3))
         x, g = (torch.randn(size, generator=generator).bfloat16().float() for size in sizes)
-        for weight in layers[0].parameters():
-            weight.data.copy_(weight.detach().bfloat16())
+        for weight in conv.parameters():
+            drawn = torch.randn(weight.shape, generator=generator) / 3
+            weight.data.copy_(drawn.bfloat16())
         found = []
         for way in (Stage(layers, given, tiles=tiles), nn.Sequential(*layers)):
             one = x.clone().requires_grad_()
