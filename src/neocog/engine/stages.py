@@ -196,8 +196,8 @@ def _is_right(given: Any, *, tiles: bool = False) -> bool:
     """
     generator = Generator().manual_seed(0)
     for channels, maps in ((1, 6), (3, 20)):
-        # drawn by a generator of its own: whoever trains has set torch's
-        conv = nn.utils.skip_init(nn.Conv2d, channels, maps, 3, padding=1)
+        with torch.random.fork_rng([]):  # whoever trains has set torch's generator
+            conv = nn.Conv2d(channels, maps, 3, padding=1)
         layers: list[nn.Module] = [conv, nn.ReLU(), nn.MaxPool2d(2)]
         sizes = ((3, channels, 9, 7), (3, maps, 4, 3))
         x, g = (torch.randn(size, generator=generator).bfloat16().float() for size in sizes)
