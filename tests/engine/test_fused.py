@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.compilers import needs_compiler
+from tests.threads import threads_of
 from torch import Tensor, nn
 
 from neocog.engine import fused, native, pooling
@@ -104,12 +105,8 @@ SHAPES = {"plain": (8, 32, 5, 7), "one row": (2, 16, 1, 1), "many": (64, 48, 16,
 def test_norm_and_activation(act: str, shape: str, threads: int) -> None:
     x = maps(*SHAPES[shape], centre=0.5, spread=2.0)
     network = nn.Sequential(trained_norm(x.shape[1]), *ACTS[act])
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of(threads):
         assert_alike(run(network, x, ours=True), run(network, x, ours=False))
-    finally:
-        torch.set_num_threads(before)
 
 
 @needs_compiler

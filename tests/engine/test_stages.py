@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.compilers import needs_compiler
+from tests.threads import threads_of
 from torch import Tensor, nn
 
 from neocog.engine import native
@@ -82,12 +83,8 @@ def test_as_one_gives_what_the_three_give(
     layers = layers_of(channels, maps, kernel, padding, bias)
     x = torch.randn(n, channels, high, wide)
     g = torch.randn_like(nn.Sequential(*layers)(x))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of(threads):
         ours, theirs = both(layers, x, g)
-    finally:
-        torch.set_num_threads(before)
     assert ours[0].is_contiguous(memory_format=LAST)
     for one, other in zip(ours, theirs, strict=True):
         assert one.shape == other.shape

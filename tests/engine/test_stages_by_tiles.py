@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from tests.compilers import needs_compiler
+from tests.threads import threads_of
 from torch import Tensor, nn
 
 from neocog.engine import machine, native, stages
@@ -95,12 +96,8 @@ def test_of_rounded_numbers_the_sums_are_those_of_float32(
 ) -> None:
     layers = layers_of(channels, maps, kernel, padding, bias)
     assert suits_tiles(layers[0])  # type: ignore[arg-type]
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of(threads):
         ours, theirs = both(layers, drawn(n, channels, high, wide))
-    finally:
-        torch.set_num_threads(before)
     assert ours[0].dtype == torch.float32
     assert_close(ours, theirs)
 
@@ -195,7 +192,7 @@ def test_what_is_no_number_is_seen(bad: float) -> None:
 
 
 @needs_tiles
-def test_by_tiles_only_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_tiles_only_in_bfloat16() -> None:
     layers = layers_of(1, 6, 5, 2, True)
     x = torch.randn(3, 1, 12, 12)  # not exact in bfloat16
     full = Stage(layers, library())(x)
@@ -327,7 +324,7 @@ def test_what_computes_wrongly_is_not_used(
 
 
 @needs_tiles
-def test_what_is_copied_learns_alike() -> None:
+def test_a_network_learns_as_in_float32() -> None:
     """Twenty steps of LeNet, by tiles and by torch in float32, on the same batches."""
     torch.manual_seed(0)
     x, labels = torch.randn(32, 1, 28, 28), torch.arange(32) % 10

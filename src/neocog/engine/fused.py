@@ -28,12 +28,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from neocog.engine import native
-from neocog.engine import stages as staging
 from neocog.engine.norms import note
 from neocog.engine.passes import FRESH, going, is_heard, is_residual
 from neocog.engine.pooling import pooled_first, pooling, window_of
 from neocog.engine.slopes import slopes
-from neocog.engine.stages import Stage, is_stage
+from neocog.engine.stages import Stage, is_stage, stage_of
 
 NOTHING, RELU, TABLE, SIX = range(4)  # what follows a norm, as in fused.c
 LOOKED_UP = (nn.GELU, nn.ReLU6, nn.SiLU, nn.Hardswish)
@@ -94,7 +93,7 @@ def norms_fused(
     ways: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
     given = library(dtype) if norms else None
     half = given if dtype == torch.bfloat16 else None
-    staged = _stage_of(network, held, dtype) if stages else None
+    staged = stage_of(network, held, dtype) if stages else None
     for module in network.modules() if given or staged else ():
         if type(module) is nn.Sequential:
             parts = _stages(list(module), given, staged)
@@ -200,18 +199,6 @@ class _Fork(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         one, other = gradients
         return one + other
-
-
-def _stage_of(
-    network: nn.Module, held: tuple[str, ...], dtype: torch.dtype
-) -> Callable[[list[nn.Module]], Stage] | None:
-    """What makes a stage of layers, where stages are compiled."""
-    library = staging.library()
-    if library is None:
-        return None
-    tiles = dtype == torch.bfloat16 and staging.has_tiles()
-    full = {layer for name, layer in network.named_modules() if name in held}
-    return lambda layers: Stage(layers, library, tiles=tiles and layers[0] not in full)
 
 
 def _stages(

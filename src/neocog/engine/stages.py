@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -61,9 +62,7 @@ def by_tiles(network: nn.Module) -> set[nn.Conv2d]:
     """
     if not has_stages(network) or not has_tiles():
         return set()
-    sequences = [list(module) for module in network.modules() if type(module) is nn.Sequential]
-    starts = [layers[i] for layers in sequences for i in range(len(layers)) if is_stage(layers[i:])]
-    return {conv for conv in starts if isinstance(conv, nn.Conv2d) and suits_tiles(conv)}
+    return set(filter(suits_tiles, _convolutions(network)))
 
 
 def fits(conv: nn.Conv2d, given: tuple[int, ...]) -> bool:
@@ -78,8 +77,16 @@ def fits(conv: nn.Conv2d, given: tuple[int, ...]) -> bool:
 
 def has_stages(network: nn.Module) -> bool:
     """Whether some of its layers are what `Stage` does."""
+    return next(_convolutions(network), None) is not None
+
+
+def _convolutions(network: nn.Module) -> Iterator[nn.Conv2d]:
+    """Those that stages begin with."""
     sequences = (list(module) for module in network.modules() if type(module) is nn.Sequential)
-    return any(is_stage(layers[i:]) for layers in sequences for i in range(len(layers)))
+    for layers in sequences:
+        for i, layer in enumerate(layers):
+            if isinstance(layer, nn.Conv2d) and is_stage(layers[i:]):
+                yield layer
 
 
 def is_stage(layers: list[nn.Module]) -> bool:
@@ -136,6 +143,18 @@ class Stage:
         if any(weight.dtype != torch.float32 for weight in weights):
             return False
         return fits(conv, tuple(x.shape)) and not any(map(is_heard, self.layers))
+
+
+def stage_of(
+    network: nn.Module, held: tuple[str, ...], dtype: torch.dtype
+) -> Callable[[list[nn.Module]], Stage] | None:
+    """What makes a stage of layers, where stages are compiled; those `held` are in float32."""
+    given = library()
+    if given is None:
+        return None
+    tiles = dtype == torch.bfloat16 and has_tiles()
+    full = {layer for name, layer in network.named_modules() if name in held}
+    return lambda layers: Stage(layers, given, tiles=tiles and layers[0] not in full)
 
 
 def _in_half() -> bool:
